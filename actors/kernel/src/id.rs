@@ -1,0 +1,110 @@
+//! Who is who: clusters, nodes, lives of nodes, lives of shards, writes.
+
+use core::fmt;
+
+/// The longest node name, in bytes.
+pub const NODE_NAME_MAX: usize = 32;
+
+/// 64-bit hash of the cluster's name; part of every identity below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u64);
+
+impl ClusterId {
+    /// The identity of the cluster called `name`.
+    pub fn of(name: &str) -> Self {
+        Self(first_eight(blake3::hash(name.as_bytes())))
+    }
+}
+
+/// A node's name: `[a-z0-9-]{1,32}`, unique in the cluster.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeName(Box<str>);
+
+impl NodeName {
+    /// Checks `name` and takes it.
+    pub fn new(name: &str) -> Result<Self, InvalidNodeName> {
+        let fits = !name.is_empty() && name.len() <= NODE_NAME_MAX;
+        let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if fits && name.bytes().all(legal) {
+            Ok(Self(name.into()))
+        } else {
+            Err(InvalidNodeName { name: name.to_owned() })
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A node name that breaks the rule.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("node name {name:?} is not 1 to {NODE_NAME_MAX} characters of a-z, 0-9 and '-'")]
+pub struct InvalidNodeName {
+    /// The refused name.
+    pub name: String,
+}
+
+/// First 64 bits of blake3 over (cluster id, name): everyone can compute it from the name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+impl NodeId {
+    /// The identity of the node called `name` in `cluster`.
+    pub fn of(cluster: ClusterId, name: &NodeName) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&cluster.0.to_be_bytes());
+        hasher.update(name.as_str().as_bytes());
+        Self(first_eight(hasher.finalize()))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeId({:016x})", self.0)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Random, born with the data directory: tells a returned node from one whose disk was replaced.
+/// It never places data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub u64);
+
+/// Random, drawn anew at every start of a shard: whoever holds it may mint.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardUid(pub u64);
+
+impl fmt::Debug for ShardUid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShardUid({:016x})", self.0)
+    }
+}
+
+/// Names one put or delete across forwards, hedges and retries. A UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriteId(pub u128);
+
+fn first_eight(hash: blake3::Hash) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_bytes()[..8]);
+    u64::from_be_bytes(first)
+}

@@ -1,0 +1,13 @@
+//! The rules of Henge as pure code.
+//!
+//! Nothing here reads a clock, draws entropy, opens a file or a socket: time, randomness and the
+//! view of the members are arguments. The dependency list of this package is the proof.
+//!
+//! | module | rules |
+//! | --- | --- |
+//! | [`id`], [`key`], [`time`], [`machine`] | the words that all others use |
+
+pub mod id;
+pub mod key;
+pub mod machine;
+pub mod time;

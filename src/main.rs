@@ -1,0 +1,2 @@
+//! Henge.
+fn main() {}
