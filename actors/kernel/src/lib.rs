@@ -6,7 +6,9 @@
 //! | module | rules |
 //! | --- | --- |
 //! | [`id`], [`key`], [`time`], [`machine`] | the words that all others use |
+//! | [`causality`] | which write has seen which: records, contexts, digests |
 
+pub mod causality;
 pub mod id;
 pub mod key;
 pub mod machine;
