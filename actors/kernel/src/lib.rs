@@ -6,9 +6,11 @@
 //! | module | rules |
 //! | --- | --- |
 //! | [`id`], [`key`], [`time`], [`machine`], [`units`] | the words that all others use |
+//! | [`causality`] | which write has seen which: records, contexts, digests |
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
 
 pub mod bucket;
+pub mod causality;
 pub mod id;
 pub mod key;
 pub mod machine;
