@@ -6,8 +6,10 @@
 //! | module | rules |
 //! | --- | --- |
 //! | [`id`], [`key`], [`time`], [`machine`] | the words that all others use |
+//! | [`ring`] | which nodes are the homes of which partition |
 
 pub mod id;
 pub mod key;
 pub mod machine;
+pub mod ring;
 pub mod time;
