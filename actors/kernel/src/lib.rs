@@ -8,11 +8,13 @@
 //! | [`id`], [`key`], [`time`], [`machine`], [`units`] | the words that all others use |
 //! | [`causality`] | which write has seen which: records, contexts, digests |
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
+//! | [`ring`] | who is a home of a key |
 
 pub mod bucket;
 pub mod causality;
 pub mod id;
 pub mod key;
 pub mod machine;
+pub mod ring;
 pub mod time;
 pub mod units;
