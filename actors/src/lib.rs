@@ -1,1 +1,3 @@
 //! Actors.
+
+pub mod settings;
