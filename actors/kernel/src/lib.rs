@@ -5,9 +5,12 @@
 //!
 //! | module | rules |
 //! | --- | --- |
-//! | [`id`], [`key`], [`time`], [`machine`] | the words that all others use |
+//! | [`id`], [`key`], [`time`], [`machine`], [`units`] | the words that all others use |
+//! | [`bucket`] | what a bucket promises, how that is set, how it travels |
 
+pub mod bucket;
 pub mod id;
 pub mod key;
 pub mod machine;
 pub mod time;
+pub mod units;
