@@ -11,12 +11,15 @@
 //! | `rules.rs` | the rules between fields, one [`Violation`] variant a rule |
 
 mod rules;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use core::time::Duration;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use henge_kernel::bucket::BucketProperties;
 use henge_kernel::id::{ClusterId, NodeId, NodeName};
 use henge_kernel::key::PartitionCount;
 
@@ -41,6 +44,8 @@ pub struct Settings {
     pub cluster: ClusterSettings,
     /// How the ring is cut.
     pub ring: RingSettings,
+    /// Properties of buckets that have none of their own. Default: n = 3, r = w = 2, siblings.
+    pub defaults: BucketProperties,
     /// How the log writes.
     pub storage: StorageSettings,
     /// How failures are detected.
@@ -71,6 +76,7 @@ impl Settings {
             node: NodeSettings { name, listen, data_dir, shards: None },
             cluster: ClusterSettings { name: cluster, nodes },
             ring: RingSettings::default(),
+            defaults: BucketProperties::default(),
             storage: StorageSettings::default(),
             membership: MembershipSettings::default(),
             tls: TlsSettings::default(),

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::net::SocketAddr;
 
 use henge_kernel::id::NodeName;
+use henge_kernel::{bucket, units};
 
 use super::{Address, LAYOUT_NODES_MAX, LayoutEntry, Settings, ShardCount, VALUE_BYTES_CEILING};
 
@@ -52,12 +53,12 @@ pub enum Violation {
         position: usize,
     },
     /// The node is not part of its own cluster.
-    #[error("node.name is {name}, but cluster.nodes has only {}", list(listed))]
+    #[error("node.name is {name}, but cluster.nodes has only {}", list(known))]
     NotListed {
         /// The node's name.
         name: NodeName,
         /// The names of the first layout.
-        listed: Vec<NodeName>,
+        known: Vec<NodeName>,
     },
     /// The node does not listen where the cluster expects it.
     #[error("node.listen has port {}, but cluster.nodes gives {name} the address {address}",
@@ -100,17 +101,22 @@ pub enum Violation {
         listen: SocketAddr,
     },
     /// A field must stay below or at another one.
-    #[error("{field} is {value}, above {over}, {limit}")]
+    #[error("{field} is {value}, but it must be {relation} {other}, so at most {limit}")]
     Above {
         /// The field.
         field: &'static str,
         /// Its value.
         value: Quantity,
-        /// What it is compared with.
-        over: &'static str,
+        /// How it must stand to the other field.
+        relation: &'static str,
+        /// The other field.
+        other: &'static str,
         /// The greatest that it may be.
         limit: Quantity,
     },
+    /// A bucket property of `[defaults]` breaks a rule of buckets.
+    #[error("defaults.{} is {}", .0.field, .0.value)]
+    Defaults(bucket::Violation),
 }
 
 impl Violation {
@@ -130,7 +136,8 @@ impl Violation {
             Self::PortsExhausted { .. } => &["node.listen", "node.shards"],
             Self::PortsOverlap { .. } => &["node.shards", "node.listen", "cluster.nodes"],
             Self::GenerateNotLoopback { .. } => &["tls.generate", "node.listen"],
-            Self::Above { field, over, .. } => &[field, over],
+            Self::Above { field, other, .. } => &[field, other],
+            Self::Defaults(broken) => return vec![format!("defaults.{}", broken.field)],
         };
         fixed.iter().map(|&field| field.to_owned()).collect()
     }
@@ -160,7 +167,10 @@ impl Violation {
             Self::GenerateNotLoopback { .. } => "listen on 127.0.0.1, or set tls.generate = false \
                 and make certificates by `henge tls init` and `henge tls issue`"
                 .to_owned(),
-            Self::Above { field, limit, .. } => format!("set {field} to at most {limit}"),
+            Self::Above { field, other, limit, .. } => {
+                format!("set {field} to at most {limit}, or raise {other}")
+            }
+            Self::Defaults(broken) => format!("choose {}", broken.limit),
         }
     }
 }
@@ -188,8 +198,8 @@ impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Count(count) => write!(f, "{count}"),
-            Self::Bytes(bytes) => write!(f, "{bytes}B"),
-            Self::Span(span) => write!(f, "{}ms", span.as_millis()),
+            Self::Bytes(bytes) => units::Size(bytes).fmt(f),
+            Self::Span(span) => units::Span(span).fmt(f),
         }
     }
 }
@@ -207,6 +217,7 @@ impl Settings {
         self.check_own_ports(&mut violations);
         self.check_ranges(&mut violations);
         self.check_order(&mut violations);
+        self.check_defaults(&mut violations);
         if self.tls.generate && !self.node.listen.ip().is_loopback() {
             violations.push(Violation::GenerateNotLoopback { listen: self.node.listen });
         }
@@ -243,8 +254,8 @@ impl Settings {
             violations.push(Violation::PortsExhausted { port: listen.port(), shards });
         }
         let Some(own) = self.cluster.nodes.iter().find(|entry| entry.name == *name) else {
-            let listed = self.cluster.nodes.iter().map(|entry| entry.name.clone()).collect();
-            violations.push(Violation::NotListed { name: name.clone(), listed });
+            let known = self.cluster.nodes.iter().map(|entry| entry.name.clone()).collect();
+            violations.push(Violation::NotListed { name: name.clone(), known });
             return;
         };
         if own.address.port() != listen.port() {
@@ -295,29 +306,41 @@ impl Settings {
 
     fn check_order(&self, violations: &mut Vec<Violation>) {
         let (membership, limits) = (&self.membership, &self.limits);
-        let mut at_most = |field, value, over, limit| {
+        let mut at_most = |(field, value), relation, other, limit| {
             if value > limit {
-                violations.push(Violation::Above { field, value, over, limit });
+                violations.push(Violation::Above { field, value, relation, other, limit });
             }
         };
         at_most(
-            "membership.probe_timeout",
-            Quantity::Span(membership.probe_timeout),
-            "membership.probe_interval less 1ms",
+            ("membership.probe_timeout", Quantity::Span(membership.probe_timeout)),
+            "below",
+            "membership.probe_interval",
             Quantity::Span(membership.probe_interval.saturating_sub(Duration::from_millis(1))),
         );
         at_most(
-            "membership.probe_interval",
-            Quantity::Span(membership.probe_interval),
+            ("membership.probe_interval", Quantity::Span(membership.probe_interval)),
+            "within",
             "membership.suspicion",
             Quantity::Span(membership.suspicion),
         );
         at_most(
-            "limits.value_bytes_max",
-            Quantity::Bytes(limits.value_bytes_max),
-            "a quarter of limits.request_bytes_in_flight_max",
+            ("limits.value_bytes_max", Quantity::Bytes(limits.value_bytes_max)),
+            "within a quarter of",
+            "limits.request_bytes_in_flight_max",
             Quantity::Bytes(limits.request_bytes_in_flight_max / 4),
         );
+        at_most(
+            ("defaults.value_bytes_max", Quantity::Bytes(self.defaults.value_bytes_max.into())),
+            "within",
+            "limits.value_bytes_max",
+            Quantity::Bytes(limits.value_bytes_max),
+        );
+    }
+
+    fn check_defaults(&self, violations: &mut Vec<Violation>) {
+        if let Err(bucket::Violations(broken)) = self.defaults.validate() {
+            violations.extend(broken.into_iter().map(Violation::Defaults));
+        }
     }
 }
 
@@ -331,91 +354,4 @@ fn overlap(own: &LayoutEntry, shards: ShardCount, other: &LayoutEntry) -> Option
         port: own.address.port(),
         shards,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::{ClusterName, TlsSettings};
-
-    fn three() -> Settings {
-        let nodes = [("a", 7400), ("b", 7500), ("c", 7600)].map(|(name, port)| {
-            let address = format!("127.0.0.1:{port}").parse().unwrap();
-            LayoutEntry::new(NodeName::new(name).unwrap(), address)
-        });
-        let name = NodeName::new("b").unwrap();
-        Settings::member(ClusterName::default(), nodes.to_vec(), name, "data".into())
-    }
-
-    fn violations(change: impl FnOnce(&mut Settings)) -> Vec<String> {
-        let mut settings = three();
-        change(&mut settings);
-        let violations = settings.check().err().map(|InvalidSettings(all)| all).unwrap_or_default();
-        violations.iter().map(|violation| format!("{violation}: {}", violation.remedy())).collect()
-    }
-
-    #[test]
-    fn the_defaults_break_no_rule() {
-        assert_eq!(violations(|_| ()), [""; 0]);
-        assert_eq!(three().node.listen.port(), 7500);
-    }
-
-    #[test]
-    fn all_violations_come_at_once() {
-        let found = violations(|settings| {
-            settings.node.listen.set_port(7501);
-            settings.limits.connections_max = 1;
-            settings.membership.probe_timeout = Duration::from_millis(200);
-        });
-        assert_eq!(
-            found,
-            [
-                "node.listen has port 7501, but cluster.nodes gives b the address 127.0.0.1:7500: \
-             listen on port 7500",
-                "limits.connections_max is 1: choose from 16 to 65536",
-                "membership.probe_timeout is 200ms, above membership.probe_interval less 1ms, 199ms: \
-             set membership.probe_timeout to at most 199ms",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_node_is_part_of_its_cluster() {
-        let found = violations(|settings| settings.node.name = NodeName::new("d").unwrap());
-        assert_eq!(found.len(), 1);
-        assert!(found[0].starts_with("node.name is d, but cluster.nodes has only a, b, c"));
-    }
-
-    #[test]
-    fn names_and_addresses_of_a_layout_are_unique() {
-        let found = violations(|settings| {
-            let twin = settings.cluster.nodes[0].clone();
-            settings.cluster.nodes.push(twin);
-        });
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("cluster.nodes[0] and cluster.nodes[3] are both called a"));
-    }
-
-    #[test]
-    fn every_shard_has_a_port_that_is_nobody_elses() {
-        let set = |settings: &mut Settings, port: u16, shards: Option<u64>| {
-            settings.node.listen.set_port(port);
-            settings.cluster.nodes[1].address = settings.node.listen.into();
-            settings.node.shards = shards.map(|shards| ShardCount::new(shards).unwrap());
-        };
-        assert_eq!(violations(|settings| set(settings, 7599, Some(1))).len(), 0);
-        assert_eq!(violations(|settings| set(settings, 7599, Some(2))).len(), 1);
-        assert_eq!(violations(|settings| set(settings, 7599, None)).len(), 1);
-        assert_eq!(violations(|settings| set(settings, 65_472, None)).len(), 0);
-        assert_eq!(violations(|settings| set(settings, 65_473, None)).len(), 1);
-    }
-
-    #[test]
-    fn certificates_are_generated_on_loopback_only() {
-        let found = violations(|settings| {
-            settings.tls = TlsSettings { generate: true, ..TlsSettings::default() };
-            settings.node.listen.set_ip([0, 0, 0, 0].into());
-        });
-        assert_eq!(found.len(), 1, "{found:?}");
-    }
 }
