@@ -1,4 +1,5 @@
 //! Actors.
 
+pub mod settings;
 pub mod storage;
 pub mod transport;
