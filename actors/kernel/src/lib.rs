@@ -9,9 +9,11 @@
 //! | [`causality`] | which write has seen which: records, contexts, digests |
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
 //! | [`ring`] | who is a home of a key |
+//! | [`coordination`] | one request over the replicas of its key |
 
 pub mod bucket;
 pub mod causality;
+pub mod coordination;
 pub mod id;
 pub mod key;
 pub mod machine;
