@@ -26,6 +26,8 @@ pub struct HealthArrived {
 pub struct PeerMet {
     /// Which.
     pub node: NodeId,
+    /// How many shards it has.
+    pub shards: u16,
     /// The life of its data directory.
     pub incarnation: Incarnation,
 }

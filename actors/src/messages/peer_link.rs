@@ -4,20 +4,20 @@ use bytes::Bytes;
 use henge_kernel::time::Instant;
 
 use crate::{
-    messages::coordinator::Asker,
+    messages::coordinator::ReplyTo,
     transport::{DialId, Lane, LinkId},
     wire::{ControlMessage, PeerReply, PeerRequest},
 };
 
-/// Carry a request to the peer and its reply back to `asker`, once, by `deadline`.
+/// Carry a request to the peer, and its answer to whoever waits.
 #[derive(Debug)]
 pub struct SendRequest {
     /// What is asked.
     pub request: PeerRequest,
-    /// After this moment the reply is of no use.
+    /// After this moment the answer is of no use.
     pub deadline: Instant,
-    /// Who waits.
-    pub asker: Asker,
+    /// Who waits; nobody waits for a repair.
+    pub reply: Option<ReplyTo>,
 }
 
 /// Answer a request of the peer.

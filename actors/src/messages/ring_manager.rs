@@ -51,3 +51,10 @@ pub struct RegisterRefused {
     /// The value asked for.
     pub value: String,
 }
+
+/// A link to a peer's shard 0 is up: send it what it may not know.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerReached {
+    /// Which peer.
+    pub node: NodeId,
+}
