@@ -6,9 +6,13 @@
 //! | module | rules |
 //! | --- | --- |
 //! | [`id`], [`key`], [`time`], [`machine`], [`units`] | the words that all others use |
+//! | [`causality`] | which write has seen which: records, contexts, digests |
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
+//! | [`coordination`] | one get or put over the replicas of its key |
 
 pub mod bucket;
+pub mod causality;
+pub mod coordination;
 pub mod id;
 pub mod key;
 pub mod machine;
