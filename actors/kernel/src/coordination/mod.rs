@@ -3,8 +3,8 @@
 //! Any node takes any request. [`PutCoordination`] has one home mint the write and the others store
 //! it; [`GetCoordination`] asks as few replicas as the quorum needs, merges what they hold, and
 //! repairs those that were behind. Both go on after the client has its answer: **reply is not
-//! finish**. The design is Dynamo's ("Dynamo: Amazon's Highly Available Key-value Store", DeCandia
-//! et al., §4.5 to 4.7), with a home that mints instead of a client's clock entry.
+//! finish**. The design is Dynamo's ("Dynamo: Amazon's Highly Available Key-value Store",
+//! §4.5 to 4.7), with a home that mints instead of a client's clock entry.
 //!
 //! | module | role |
 //! | --- | --- |
@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::id::NodeId;
+use crate::{causality::Record, id::NodeId};
 
 pub mod get;
 pub mod hedge;
@@ -31,7 +31,6 @@ pub mod outcome;
 pub mod put;
 pub mod quorum;
 mod roster;
-pub mod stand_in;
 
 pub use get::GetCoordination;
 pub use options::{DeleteOptions, PutOptions, ReadOptions};
@@ -59,7 +58,7 @@ pub struct Generation(pub u64);
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReplicaRecord {
     /// What was read.
-    pub record: Arc<stand_in::Record>,
+    pub record: Arc<Record>,
     /// The lowest generation under which any of it was read from a shard.
     pub generation: Generation,
 }

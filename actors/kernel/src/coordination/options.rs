@@ -7,13 +7,10 @@
 
 use core::time::Duration;
 
-use super::{
-    outcome::RequestError,
-    quorum::QuorumSize,
-    stand_in::Context,
-};
+use super::{outcome::RequestError, quorum::QuorumSize};
 use crate::{
     bucket::{BucketProperties, Durability, TTL_MAX},
+    causality::Context,
     id::WriteId,
     units::Span,
 };
@@ -21,7 +18,7 @@ use crate::{
 /// How long a request waits unless it says otherwise.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 /// How long a request can wait at most.
-pub const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+pub const TIMEOUT_MAX: Duration = Duration::from_mins(1);
 
 /// Choices of a get; what is `None` is the bucket's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,7 +98,7 @@ impl ReadOptions {
     /// What these choices come to in a bucket with `properties`.
     pub fn resolve(&self, properties: &BucketProperties) -> Result<ReadPlan, RequestError> {
         let quorum = resolve_quorum(
-            Names { needed: "r", primary: "pr" },
+            &Names { needed: "r", primary: "pr" },
             (self.r, self.pr),
             (properties.r, properties.pr, properties.n),
         )?;
@@ -200,19 +197,18 @@ fn resolve_write_quorum(
     bucket: &BucketProperties,
 ) -> Result<QuorumSize, RequestError> {
     let names = Names { needed: "w", primary: "pw" };
-    resolve_quorum(names, (w, pw), (bucket.w, bucket.pw, bucket.n))
+    resolve_quorum(&names, (w, pw), (bucket.w, bucket.pw, bucket.n))
 }
 
 fn resolve_quorum(
-    names: Names,
+    names: &Names,
     chosen: (Option<u8>, Option<u8>),
     (needed, primary, n): (u8, u8, u8),
 ) -> Result<QuorumSize, RequestError> {
     let needed = chosen.0.unwrap_or(needed);
     let bound = chosen.1.unwrap_or(primary);
-    let refuse = |field, value: u8, limit| {
-        Err(RequestError::bad_request(field, value.to_string(), limit))
-    };
+    let refuse =
+        |field, value: u8, limit| Err(RequestError::bad_request(field, value.to_string(), limit));
     if !(1..=n).contains(&needed) {
         return refuse(names.needed, needed, format!("1 to {n} (n)"));
     }

@@ -3,8 +3,12 @@
 use core::time::Duration;
 use std::{borrow::Cow, sync::Arc};
 
-use super::stand_in::{Context, Dot, Record};
-use crate::{bucket::Violation, key::InvalidKey, units::Span};
+use crate::{
+    bucket::Violation,
+    causality::{BadContext, Context, Dot, Record, WriteRefused},
+    key::InvalidKey,
+    units::Span,
+};
 
 /// Which replicas an answer rests on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,8 +76,11 @@ pub enum RequestError {
         limit: String,
     },
     /// The context is damaged, or of another key, bucket or cluster.
-    #[error("the context is damaged or belongs to another key")]
-    BadContext,
+    #[error("{reason}")]
+    BadContext {
+        /// What is wrong with it.
+        reason: Cow<'static, str>,
+    },
     /// A delete came without a context.
     #[error("a delete needs the context of what it deletes")]
     ContextRequired,
@@ -89,12 +96,19 @@ pub enum RequestError {
         max: u64,
     },
     /// The record is full, and the write's context covers none of its live versions.
-    #[error("the key has {siblings} siblings in {bytes} bytes; read it and write with its context")]
+    #[error(
+        "the key has {versions} siblings (limit {versions_max}), with this value {record_bytes} \
+         bytes (limit {record_bytes_max}); read it and write with its context"
+    )]
     TooManySiblings {
         /// Versions in the minting home's record.
-        siblings: u64,
-        /// Bytes of that record.
-        bytes: u64,
+        versions: usize,
+        /// The limit of versions.
+        versions_max: usize,
+        /// Bytes of all values, the refused one included.
+        record_bytes: usize,
+        /// The limit of bytes.
+        record_bytes_max: usize,
     },
     /// The client may not do this.
     #[error("not allowed: {action}")]
@@ -172,7 +186,7 @@ impl RequestError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadRequest { .. } => "bad_request",
-            Self::BadContext => "bad_context",
+            Self::BadContext { .. } => "bad_context",
             Self::ContextRequired => "context_required",
             Self::PreconditionFailed => "precondition_failed",
             Self::TooLarge { .. } => "too_large",
@@ -223,5 +237,23 @@ impl From<Violation> for RequestError {
 impl From<InvalidKey> for RequestError {
     fn from(InvalidKey { field, length, limit }: InvalidKey) -> Self {
         Self::bad_request(field, format!("{length} bytes"), format!("1 to {limit} bytes"))
+    }
+}
+
+impl From<BadContext> for RequestError {
+    fn from(refused: BadContext) -> Self {
+        Self::BadContext { reason: refused.to_string().into() }
+    }
+}
+
+impl From<WriteRefused> for RequestError {
+    fn from(refused: WriteRefused) -> Self {
+        let WriteRefused::TooManySiblings {
+            versions,
+            versions_max,
+            record_bytes,
+            record_bytes_max,
+        } = refused;
+        Self::TooManySiblings { versions, versions_max, record_bytes, record_bytes_max }
     }
 }

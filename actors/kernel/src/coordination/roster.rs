@@ -46,18 +46,23 @@ pub(super) struct Roster<Note> {
 }
 
 impl<Note: Default> Roster<Note> {
-    pub(super) fn new(homes: &Homes) -> Self {
-        let seat = |home: &Home| Seat {
+    pub(super) fn new(homes: Homes) -> Self {
+        let seat = |home: Home| Seat {
             node: home.node,
             down: home.down,
             standing: Standing::Unasked,
             note: Note::default(),
         };
-        Self { seats: homes.iter().map(seat).collect() }
+        Self { seats: homes.into_iter().map(seat).collect() }
     }
 
     pub(super) fn seat(&mut self, node: NodeId) -> Option<&mut Seat<Note>> {
         self.seats.iter_mut().find(|seat| seat.node == node)
+    }
+
+    /// This node, if it is one of the replicas.
+    pub(super) fn local(&self, node: NodeId) -> Option<NodeId> {
+        self.seats.iter().any(|seat| seat.node == node && !seat.down).then_some(node)
     }
 
     /// The seat of a node that was asked and has not answered yet: whatever else it says is late,
@@ -91,12 +96,16 @@ impl<Note: Default> Roster<Note> {
         self.count(Seat::is_pending)
     }
 
+    pub(super) fn is_pending(&self, node: NodeId) -> bool {
+        self.seats.iter().any(|seat| seat.node == node && seat.is_pending())
+    }
+
     /// Whether the quorum can still be met by those that may yet answer.
     pub(super) fn can_meet(&self, quorum: &Quorum) -> bool {
         quorum.can_be_met(self.count(|seat| seat.is_pending() || seat.is_spare()), 0)
     }
 
-    /// Homes that do not count as alive by the member view.
+    /// Homes that are alive by the member view.
     pub(super) fn alive(&self) -> usize {
         self.count(|seat| !seat.down)
     }
@@ -109,6 +118,17 @@ impl<Note: Default> Roster<Note> {
     pub(super) fn count(&self, which: impl Fn(&Seat<Note>) -> bool) -> usize {
         self.seats.iter().filter(|seat| which(seat)).count()
     }
+}
+
+/// How far the request as a whole has come. Reply is not finish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The client waits.
+    Open,
+    /// The client has its answer, and work goes on.
+    Replied,
+    /// Nothing is left to do.
+    Over,
 }
 
 /// A count of replicas as it is shown.

@@ -13,20 +13,29 @@ use core::time::Duration;
 
 use super::{
     Failure, Homes, ReplicaRecord,
-    outcome::{Fate, PutAnswer, Replicas, RequestError},
-    quorum::{Quorum, QuorumSize},
-    roster::{Roster, Seat, Standing, small},
-    stand_in::{Context, Dot},
+    outcome::{PutAnswer, RequestError},
+    quorum::QuorumSize,
 };
-use crate::{id::NodeId, machine::Machine, time::Instant};
+use crate::{
+    causality::{Context, Dot},
+    id::NodeId,
+    machine::Machine,
+    time::Instant,
+};
+
+mod run;
+
+use run::Run;
 
 /// What a put starts with. The write itself stays with the shell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PutRequest {
     /// The homes of the key, nearest first; fewer than `n` if there are fewer nodes.
     pub homes: Homes,
-    /// This node, if it is one of the homes and its shard may mint.
-    pub local: Option<NodeId>,
+    /// This node.
+    pub node: NodeId,
+    /// Whether its shard may mint, if it is one of the homes.
+    pub may_mint: bool,
     /// Whether another node forwarded the put to this one: then it goes no further.
     pub forwarded: bool,
     /// Who must acknowledge.
@@ -112,8 +121,9 @@ pub struct PutCoordination {
 impl PutCoordination {
     /// Takes a request. What may be left of an earlier one is forgotten.
     pub fn start(&mut self, now: Instant, request: PutRequest, effects: &mut Vec<PutEffect>) {
-        let mut run = Run::new(now, &request);
-        run.begin(now, request.local, effects);
+        let may_mint = request.may_mint;
+        let mut run = Run::new(now, request);
+        run.begin(now, may_mint, effects);
         self.run = run.settle(effects);
     }
 

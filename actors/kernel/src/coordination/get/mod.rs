@@ -8,25 +8,32 @@
 //! be behind is sent the merge, until all have answered or the request's time is over. A repair
 //! never shrinks anything: it holds all that its receiver answered, and is merged there.
 
-use std::sync::Arc;
+use core::time::Duration;
 
 use super::{
-    Failure, Generation, Homes, ReplicaRecord,
+    Failure, Homes, ReplicaRecord,
     hedge::HedgeDelays,
-    outcome::{Fate, GetAnswer, Replicas, RequestError},
-    quorum::{Quorum, QuorumSize},
-    roster::{Roster, Seat, Standing, small},
-    stand_in::{Digest, Record},
+    outcome::{GetAnswer, RequestError},
+    quorum::QuorumSize,
 };
-use crate::{bucket::Conflict, id::NodeId, machine::Machine, time::Instant};
+use crate::{
+    causality::{Conflict, Digest},
+    id::NodeId,
+    machine::Machine,
+    time::Instant,
+};
+
+mod run;
+
+use run::Run;
 
 /// What a get starts with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GetRequest {
     /// The homes of the key, best first; fewer than `n` if there are fewer nodes.
     pub homes: Homes,
-    /// This node, if it is one of the homes.
-    pub local: Option<NodeId>,
+    /// This node: if it is one of the homes, it is asked first of all.
+    pub node: NodeId,
     /// Who must answer.
     pub quorum: QuorumSize,
     /// How the bucket settles concurrent versions.
@@ -84,7 +91,7 @@ pub enum GetEffect {
     /// Ask [`super::hedge::Hedging::grant`], and say [`GetEvent::HedgeGranted`] if it grants.
     WantHedge,
     /// Tell [`super::hedge::Hedging::observe`] how long an unhedged answer took.
-    Observe(core::time::Duration),
+    Observe(Duration),
     /// Answer the client. Comes once; what follows it goes on without the client.
     Reply(Result<GetAnswer, RequestError>),
     /// Merge a record into a replica that is behind. Nobody waits for an answer.
@@ -108,7 +115,7 @@ impl GetCoordination {
     /// Takes a request. What may be left of an earlier one is forgotten.
     pub fn start(&mut self, now: Instant, request: GetRequest, effects: &mut Vec<GetEffect>) {
         let mut run = Run::new(now, request);
-        run.begin(now, effects);
+        run.proceed(now, effects);
         self.run = run.settle(effects);
     }
 
@@ -139,40 +146,4 @@ impl Machine for GetCoordination {
     fn deadline(&self) -> Option<Instant> {
         self.run.as_ref().map(Run::next_deadline)
     }
-}
-
-/// What is known about the record of one replica.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Copy {
-    /// The digest that it was sent, which is what `Same` refers to.
-    sent: Option<Digest>,
-    /// The digest of what it holds; none while it holds nothing that can be trusted.
-    holds: Option<Digest>,
-}
-
-/// Everything that came in, merged.
-#[derive(Clone, Debug, PartialEq)]
-struct Merged {
-    digest: Digest,
-    replica: ReplicaRecord,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Run {
-    roster: Roster<Copy>,
-    quorum: Quorum,
-    conflict: Conflict,
-    merged: Option<Merged>,
-    /// The local home has been asked, and the others wait for its digest.
-    local_first: bool,
-    /// Replicas to be asked beyond those that the quorum needs.
-    hedges: usize,
-    hedge_wanted: bool,
-    started: Instant,
-    early: Option<Instant>,
-    late: Instant,
-    delays: HedgeDelays,
-    deadline: Instant,
-    replied: bool,
-    over: bool,
 }
