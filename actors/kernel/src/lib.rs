@@ -12,5 +12,6 @@ pub mod bucket;
 pub mod id;
 pub mod key;
 pub mod machine;
+pub mod membership;
 pub mod time;
 pub mod units;
