@@ -7,8 +7,11 @@
 //! | --- | --- |
 //! | [`id`], [`key`], [`time`], [`machine`], [`units`] | the words that all others use |
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
+//! | [`causality`] | which write has seen which: records, contexts, digests |
+//! | [`membership`] | who is alive: SWIM, two-way contact, self-health |
 
 pub mod bucket;
+pub mod causality;
 pub mod id;
 pub mod key;
 pub mod machine;
