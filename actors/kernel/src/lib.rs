@@ -10,6 +10,7 @@
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
 //! | [`ring`] | who is a home of a key |
 //! | [`coordination`] | one request over the replicas of its key |
+//! | [`membership`] | who is up, and how that is known |
 
 pub mod bucket;
 pub mod causality;
@@ -17,6 +18,7 @@ pub mod coordination;
 pub mod id;
 pub mod key;
 pub mod machine;
+pub mod membership;
 pub mod ring;
 pub mod time;
 pub mod units;
