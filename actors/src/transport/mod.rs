@@ -3,6 +3,10 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `mod.rs` | the words that actors use: [`Transport`], [`Endpoint`], [`Link`], [`TransportEvent`] |
+//! | `quic/` | the transport of production: quinn, mutual TLS, lanes |
+//! | `lane.rs` | frames over a QUIC stream: outbox and deframer |
+//! | `faults.rs` | cuts made on purpose, at the socket |
+//! | `tls/` | who may talk: the CA of a cluster, certificates of nodes and clients |
 //!
 //! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
 //! frame means is the business of `wire`; how long to wait before the next dial that of the actor
@@ -17,6 +21,11 @@
 //!   closed it;
 //! - frames of one lane arrive in the order in which they were sent, without gaps, until the link
 //!   closes; nothing is promised between the two lanes.
+
+pub mod faults;
+mod lane;
+pub mod quic;
+pub mod tls;
 
 use core::fmt;
 use core::pin::Pin;
@@ -276,6 +285,9 @@ pub enum TransportError {
         /// The limit in bytes.
         max: usize,
     },
+    /// The node's certificate is not usable.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     /// The binding or the settings contradict what the transport needs.
     #[error("cannot open the transport: {0}")]
     Refused(String),
