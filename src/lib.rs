@@ -1,1 +1,4 @@
 //! Henge.
+
+pub mod config;
+pub mod telemetry;
