@@ -5,8 +5,10 @@
 //! then `ring.next(layout)` for each new version. Every node that knows the history computes the
 //! same ring, which its [`RingDigest`] proves.
 
+mod assignment;
 mod layout;
 mod placement;
+mod share;
 
 use core::fmt;
 
@@ -174,3 +176,6 @@ pub fn moves(previous: &Ring, next: &Ring, n: u8) -> Moves {
     }
     moves
 }
+
+#[cfg(test)]
+mod measure;
