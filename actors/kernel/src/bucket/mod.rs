@@ -16,4 +16,4 @@ pub use properties::{
     Violations,
 };
 pub use register::{BucketRegister, RegisterVersion};
-pub use table::{BUCKETS_MAX, BucketTable, SetRefused, TableFull};
+pub use table::{BUCKETS_MAX, BucketTable, Naming, SetRefused, TableFull};

@@ -161,6 +161,21 @@ fn there_are_at_most_ten_thousand_buckets_with_properties() {
 }
 
 #[test]
+fn who_knows_no_setting_may_not_place_data_that_one_places_elsewhere() {
+    let mut table = table();
+    let plain = set(&mut table, &["r=1"], false).unwrap();
+    let naming = table.compare(b"b", None);
+    assert_eq!((naming.newer_here, naming.refused), (Some(&plain), false), "only r differs");
+    assert_eq!(table.compare(b"b", Some(plain.version)).newer_here, None);
+    assert!(table.compare(b"other", Some(plain.version)).refused, "unknown here: fetch it first");
+
+    let mut table = self::table();
+    let lww = set(&mut table, &["conflict=lww"], false).unwrap();
+    let naming = table.compare(b"b", None);
+    assert_eq!((naming.newer_here, naming.refused), (Some(&lww), true));
+}
+
+#[test]
 fn a_bad_name_is_refused() {
     let refused = table().propose(&Bytes::new(), &change(&["r=1"]), false, NodeId(1));
     assert!(matches!(refused, Err(SetRefused::Name(_))));
