@@ -1,3 +1,4 @@
 //! Actors.
 
 pub mod storage;
+pub mod transport;
