@@ -15,7 +15,16 @@ pub struct FileDisk;
 
 impl Disk for FileDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        if path.as_os_str().is_empty() || path.is_dir() {
+            return Ok(());
+        }
+        let parent = path.parent().unwrap_or(Path::new(""));
+        self.create_dir(parent)?;
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            created => created?,
+        }
+        self.sync_dir(parent)
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -52,7 +61,8 @@ impl Disk for FileDisk {
     }
 
     fn sync_dir(&self, directory: &Path) -> io::Result<()> {
-        File::open(directory)?.sync_all()
+        let here = directory.as_os_str().is_empty();
+        File::open(if here { Path::new(".") } else { directory })?.sync_all()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
@@ -168,7 +178,10 @@ mod tests {
                 SyncTarget::File(Arc::clone(&file)),
                 SyncTarget::Directory(directory.path().to_owned()),
             ];
-            lane.request(targets, Box::new(move |synced| sent.send((number, synced.is_ok())).unwrap()));
+            lane.request(
+                targets,
+                Box::new(move |synced| sent.send((number, synced.is_ok())).unwrap()),
+            );
         }
         drop(lane);
         assert_eq!(received.try_iter().collect::<Vec<_>>(), [(0, true), (1, true), (2, true)]);
