@@ -1,5 +1,8 @@
 //! Actors.
 
+<<<<<<< HEAD
 pub mod settings;
+=======
+>>>>>>> storage
 pub mod storage;
 pub mod transport;
