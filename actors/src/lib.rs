@@ -1,3 +1,5 @@
 //! Actors.
 
 pub mod settings;
+pub mod storage;
+pub mod transport;

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::NodeId;
+use crate::{causality::Conflict, id::NodeId};
 
 fn change(pairs: &[&str]) -> BucketChange {
     pairs.iter().fold(BucketChange::default(), |change, pair| change.parse_pair(pair).unwrap())
