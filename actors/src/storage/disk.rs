@@ -14,7 +14,8 @@ pub type SyncDone = Box<dyn FnOnce(io::Result<()>) + Send>;
 
 /// A file system, or what passes for one.
 pub trait Disk: Send + Sync {
-    /// Creates the directory `path` and whatever of its parents is missing.
+    /// Creates the directory `path` and whatever of its parents is missing, durably. Waits for the
+    /// device if something was.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
     /// Creates the file `path`, which must not exist. Its name survives a power cut only after

@@ -14,6 +14,15 @@
 //! versions, histories or quorums: a payload is the kernel's stored encoding of a record.
 
 pub mod disk;
+pub mod disk_files;
+pub mod disk_simulated;
+pub mod log;
+pub mod memory;
+pub mod state_file;
+
+#[cfg(test)]
+mod conformance;
+mod directory;
 mod error;
 
 use std::ops::ControlFlow;
@@ -51,6 +60,44 @@ pub enum Change<'a> {
         /// Whose record.
         key: &'a Key,
     },
+}
+
+impl Change<'_> {
+    fn key(&self) -> &Key {
+        match self {
+            Self::Record { key, .. } | Self::Removal { key, .. } => key,
+        }
+    }
+
+    fn payload(&self) -> &[&[u8]] {
+        match self {
+            Self::Record { payload, .. } => payload,
+            Self::Removal { .. } => &[],
+        }
+    }
+
+    fn payload_length(&self) -> usize {
+        self.payload().iter().map(|piece| piece.len()).sum()
+    }
+}
+
+/// Refuses what the format cannot hold; returns how many bytes of a log the batch takes.
+fn check_sizes(batch: &[Change<'_>]) -> Result<usize, StorageError> {
+    let mut whole = 0;
+    for change in batch {
+        let payload = change.payload_length();
+        check_size("payload", payload, PAYLOAD_BYTES_MAX)?;
+        whole += log::entry_length(change);
+    }
+    check_size("batch", whole, BATCH_BYTES_MAX)?;
+    Ok(whole)
+}
+
+fn check_size(what: &'static str, size: usize, max: usize) -> Result<(), StorageError> {
+    if size <= max {
+        return Ok(());
+    }
+    Err(StorageError::TooLarge { what, size: size as u64, max: max as u64 })
 }
 
 /// Receives "durable through this sequence"; runs on the sync thread, so it should only send on.
