@@ -56,7 +56,9 @@ mod tests {
         let shutdown = Shutdown::listen().unwrap();
         let (mut first, mut second) = (shutdown.clone(), shutdown);
         let pid = std::process::id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success()
+        );
         first.asked().await;
         second.asked().await;
     }
