@@ -1,8 +1,13 @@
 //! Actors.
 
 <<<<<<< HEAD
+<<<<<<< HEAD
 pub mod settings;
 =======
 >>>>>>> storage
+=======
+pub mod environment;
+pub mod settings;
+>>>>>>> configcli
 pub mod storage;
 pub mod transport;
