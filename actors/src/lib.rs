@@ -1,3 +1,4 @@
 //! Actors.
 
+pub mod simulation;
 pub mod transport;

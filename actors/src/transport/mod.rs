@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `mod.rs` | the words that actors use: [`Transport`], [`Endpoint`], [`Link`], [`TransportEvent`] |
+//! | `simulated/` | [`simulated::SimulatedNetwork`]: a seeded network in memory, for tests |
 //!
 //! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
 //! frame means is the business of `wire`; how long to wait before the next dial that of the actor
@@ -25,6 +26,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
+
+pub mod simulated;
 
 /// The longest frame on [`Lane::Request`], in bytes: a value of 4 MiB with its siblings' header and room to
 /// spare.
