@@ -13,7 +13,7 @@ use crate::transport::Lane;
 impl State {
     /// Lets nothing pass from one node to another.
     pub fn cut(&mut self, from: &NodeName, to: &NodeName) {
-        self.cuts.insert((from.clone(), to.clone()));
+        self.cuts.entry(from.clone()).or_default().insert(to.clone());
         self.settle_all();
     }
 
@@ -22,15 +22,17 @@ impl State {
         let others: BTreeSet<NodeName> =
             self.keys().map(|key| self.name(key).clone()).filter(|other| other != name).collect();
         for other in others {
-            self.cuts.insert((name.clone(), other.clone()));
-            self.cuts.insert((other, name.clone()));
+            self.cuts.entry(name.clone()).or_default().insert(other.clone());
+            self.cuts.entry(other).or_default().insert(name.clone());
         }
         self.settle_all();
     }
 
     /// Ends the cuts for which `is_healed(from, to)` holds.
     pub fn heal(&mut self, is_healed: impl Fn(&NodeName, &NodeName) -> bool) {
-        self.cuts.retain(|(from, to)| !is_healed(from, to));
+        for (from, targets) in &mut self.cuts {
+            targets.retain(|to| !is_healed(from, to));
+        }
         self.settle_all();
     }
 
@@ -66,7 +68,7 @@ impl State {
             || is_gone(to)
             || self.paused.contains(source)
             || self.paused.contains(target)
-            || self.cuts.contains(&(source.clone(), target.clone()))
+            || self.cuts.get(source).is_some_and(|targets| targets.contains(target))
     }
 
     pub fn is_two_way(&self, a: EndpointKey, b: EndpointKey) -> bool {

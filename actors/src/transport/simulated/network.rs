@@ -33,7 +33,7 @@ pub(super) struct EndpointKey(pub usize);
 
 /// Something that reaches an endpoint.
 pub(super) struct Delivery {
-    /// Who caused it: the peer, or the endpoint itself for a dial of its own.
+    /// Who caused it: the peer or, by its own clock or call, the endpoint itself.
     pub from: EndpointKey,
     /// What it is.
     pub what: Delivered,
@@ -118,7 +118,7 @@ pub(super) struct State {
     pub links: BTreeMap<u64, LinkState>,
     pub links_opened: u64,
     /// From whom to whom nothing gets.
-    pub cuts: BTreeSet<(NodeName, NodeName)>,
+    pub cuts: BTreeMap<NodeName, BTreeSet<NodeName>>,
     pub paused: BTreeSet<NodeName>,
     pub trace: Trace,
 }
@@ -135,7 +135,7 @@ impl State {
             endpoints: Vec::new(),
             links: BTreeMap::new(),
             links_opened: 0,
-            cuts: BTreeSet::new(),
+            cuts: BTreeMap::new(),
             paused: BTreeSet::new(),
             trace: Trace::default(),
         }
@@ -171,7 +171,9 @@ impl State {
     fn happen(&mut self, at: u64, due: Due) {
         match due {
             Due::Arrival { end, lane } => self.arrive(end, lane, at),
-            Due::Close { end, reason } if !self.is_blocked_to(end) => self.end_link(end, &reason),
+            Due::Close { end, reason } if !self.is_blocked_to(end) => {
+                self.end_link(end, end.other(), &reason);
+            }
             // A notice of closing is not repeated: whoever missed it hears nothing more.
             Due::Close { .. } => {}
             Due::Idle { end, since } => self.give_up(end, since),

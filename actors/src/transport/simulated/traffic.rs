@@ -37,7 +37,7 @@ impl State {
         }
         let at = self.now + self.one_way();
         self.schedule(at, Due::Close { end: end.other(), reason: reason.to_owned() });
-        self.end_link(end, reason);
+        self.end_link(end, end, reason);
     }
 
     /// What of `lane` has arrived at `end` by the time `at` goes to its endpoint, unless it must
@@ -58,10 +58,10 @@ impl State {
         }
     }
 
-    /// The end learns that the link is over.
-    pub fn end_link(&mut self, end: End, reason: &str) {
+    /// The end learns that the link is over, `by` which end.
+    pub fn end_link(&mut self, end: End, by: End, reason: &str) {
         let Some(link) = self.links.get_mut(&end.link) else { return };
-        let from = link.end(end.other()).endpoint;
+        let from = link.end(by).endpoint;
         let state = link.end_mut(end);
         let to = state.endpoint;
         let before = std::mem::replace(&mut state.status, EndStatus::Closed);
@@ -78,7 +78,7 @@ impl State {
     /// The end has heard nothing of the other since `since` µs: it gives up if that is still so.
     pub fn give_up(&mut self, end: End, since: u64) {
         if self.links.get(&end.link).is_some_and(|link| link.silent_since == Some(since)) {
-            self.end_link(end, "timed out");
+            self.end_link(end, end, "timed out");
         }
     }
 
