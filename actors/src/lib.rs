@@ -2,6 +2,7 @@
 
 <<<<<<< HEAD
 <<<<<<< HEAD
+<<<<<<< HEAD
 pub mod settings;
 =======
 >>>>>>> storage
@@ -10,4 +11,7 @@ pub mod environment;
 pub mod settings;
 >>>>>>> configcli
 pub mod storage;
+=======
+pub mod simulation;
+>>>>>>> simulated
 pub mod transport;

@@ -3,10 +3,14 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `mod.rs` | the words that actors use: [`Transport`], [`Endpoint`], [`Link`], [`TransportEvent`] |
+<<<<<<< HEAD
 //! | `quic/` | the transport of production: quinn, mutual TLS, lanes |
 //! | `lane.rs` | frames over a QUIC stream: outbox and deframer |
 //! | `faults.rs` | cuts made on purpose, at the socket |
 //! | `tls/` | who may talk: the CA of a cluster, certificates of nodes and clients |
+=======
+//! | `simulated/` | [`simulated::SimulatedNetwork`]: a seeded network in memory, for tests |
+>>>>>>> simulated
 //!
 //! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
 //! frame means is the business of `wire`; how long to wait before the next dial that of the actor
@@ -34,6 +38,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
+
+pub mod simulated;
 
 /// The longest frame on [`Lane::Request`], in bytes: a value of 4 MiB with its siblings' header and room to
 /// spare.
