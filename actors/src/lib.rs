@@ -1,17 +1,31 @@
-//! Actors.
+//! The embeddable node of Henge: a supervision tree of actors over the kernel.
 
-<<<<<<< HEAD
-<<<<<<< HEAD
-<<<<<<< HEAD
-pub mod settings;
-=======
->>>>>>> storage
-=======
+mod actor_ref;
+pub mod admission;
+pub mod api;
+mod commons;
+mod coordinator;
+mod coordinator_plan;
 pub mod environment;
+pub mod events;
+mod front;
+mod gossip_membership;
+mod links;
+mod messages;
+mod node;
+mod peer_link;
+mod register_file;
+mod ring_manager;
 pub mod settings;
->>>>>>> configcli
-pub mod storage;
-=======
+mod shard;
+mod shell;
 pub mod simulation;
->>>>>>> simulated
+pub mod storage;
+mod storage_reports;
+mod storage_shard;
+pub mod supervision;
 pub mod transport;
+mod view;
+pub mod wire;
+
+pub use node::{Node, NodeHandle, StartError};

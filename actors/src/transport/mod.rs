@@ -3,14 +3,11 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `mod.rs` | the words that actors use: [`Transport`], [`Endpoint`], [`Link`], [`TransportEvent`] |
-<<<<<<< HEAD
 //! | `quic/` | the transport of production: quinn, mutual TLS, lanes |
 //! | `lane.rs` | frames over a QUIC stream: outbox and deframer |
 //! | `faults.rs` | cuts made on purpose, at the socket |
 //! | `tls/` | who may talk: the CA of a cluster, certificates of nodes and clients |
-=======
 //! | `simulated/` | [`simulated::SimulatedNetwork`]: a seeded network in memory, for tests |
->>>>>>> simulated
 //!
 //! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
 //! frame means is the business of `wire`; how long to wait before the next dial that of the actor
@@ -29,6 +26,7 @@
 pub mod faults;
 mod lane;
 pub mod quic;
+pub mod simulated;
 pub mod tls;
 
 use core::fmt;

@@ -6,6 +6,7 @@
 mod change;
 mod properties;
 mod register;
+mod setting;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,5 @@ pub use properties::{
     Violations,
 };
 pub use register::{BucketRegister, RegisterVersion};
+pub use setting::{SettingEffect, SettingEvent, SettingFailed, SettingRequest, SettingRun};
 pub use table::{BUCKETS_MAX, BucketTable, Naming, SetRefused, TableFull};

@@ -50,7 +50,8 @@ impl BucketTable {
         self.registers.values()
     }
 
-    /// Whether requests on `bucket` can be served: not while its own `n` is unknown to a member.
+    /// Whether requests on `bucket` can be served: not while its own `n` or `conflict` is unknown
+    /// to a member.
     pub fn is_ready(&self, bucket: &[u8]) -> bool {
         self.registers.get(bucket).is_none_or(|register| register.established)
     }
@@ -99,7 +100,9 @@ impl BucketTable {
                 let counter =
                     current.map_or(1, |register| register.version.counter.saturating_add(1));
                 let version = RegisterVersion { counter, setter };
-                let established = current.is_some() || properties.n == self.defaults.n;
+                let same = properties.n == self.defaults.n
+                    && properties.conflict == self.defaults.conflict;
+                let established = current.is_some() || same;
                 Ok(BucketRegister { name: bucket.clone(), version, properties, established })
             }
         }

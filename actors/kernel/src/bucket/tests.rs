@@ -101,7 +101,9 @@ fn set(table: &mut BucketTable, pairs: &[&str], used: bool) -> Result<BucketRegi
 #[test]
 fn n_and_conflict_are_chosen_by_the_first_setting() {
     let mut table = table();
-    set(&mut table, &["conflict=lww"], false).unwrap();
+    let lww = set(&mut table, &["conflict=lww"], false).unwrap();
+    assert!(!lww.established, "one who does not know it would mint siblings");
+    table.establish(b"b", lww.version).unwrap();
     let fixed = set(&mut table, &["conflict=siblings"], false).unwrap_err();
     assert_eq!(
         fixed.to_string(),

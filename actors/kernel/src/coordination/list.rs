@@ -196,7 +196,10 @@ mod tests {
         then(&mut list, 1, failed(A));
         assert!(matches!(
             then(&mut list, 2, failed(B))[..],
-            [ListEffect::Reply(Err(RequestError::QuorumNotMet { needed: 1, .. })), ListEffect::Finish]
+            [
+                ListEffect::Reply(Err(RequestError::QuorumNotMet { needed: 1, .. })),
+                ListEffect::Finish
+            ]
         ));
         let (mut list, _) = started([false, false]);
         assert!(matches!(
