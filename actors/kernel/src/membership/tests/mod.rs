@@ -1,4 +1,4 @@
+mod health;
+mod liveness;
 mod packets;
-mod return_home;
-mod small;
 mod world;
