@@ -26,6 +26,8 @@ pub struct Environment {
     pub transport: Arc<dyn Transport>,
     /// Where records survive.
     pub disk: Arc<dyn Disk>,
+    /// Cuts made on purpose, where the transport obeys them and the node was started to allow it.
+    pub faults: Option<Arc<Faults>>,
 }
 
 /// Tells the time. Timers follow tokio's clock, which a simulation pauses.
