@@ -210,10 +210,8 @@ impl World {
             self.facts.homes[local].said = Said::No;
         }
         if self.case.forwarded {
-            let error = match self.facts.lost {
-                true => self.quorum_not_met(Fate::Unknown),
-                false => not_ready(),
-            };
+            let error =
+                if self.facts.lost { self.quorum_not_met(Fate::Unknown) } else { not_ready() };
             self.reply(Err(error), expected);
             self.finish(expected);
         } else {
