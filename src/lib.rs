@@ -1,1 +1,7 @@
 //! Henge.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod shutdown;
+pub mod telemetry;

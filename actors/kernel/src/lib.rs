@@ -8,7 +8,9 @@
 //! | [`id`], [`key`], [`time`], [`machine`], [`units`] | the words that all others use |
 //! | [`causality`] | which write has seen which: records, contexts, digests |
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
-//! | [`coordination`] | one get or put over the replicas of its key |
+//! | [`ring`] | who is a home of a key |
+//! | [`coordination`] | one request over the replicas of its key |
+//! | [`membership`] | who is up, and how that is known |
 
 pub mod bucket;
 pub mod causality;
@@ -16,5 +18,7 @@ pub mod coordination;
 pub mod id;
 pub mod key;
 pub mod machine;
+pub mod membership;
+pub mod ring;
 pub mod time;
 pub mod units;

@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::properties::{
-    BucketProperties, Conflict, Durability, InvalidDurability, TTL_MAX, VALUE_BYTES_MAX, Violation,
+    BucketProperties, Durability, InvalidDurability, TTL_MAX, VALUE_BYTES_MAX, Violation,
     Violations, check_quorums,
 };
-use crate::units::{parse_duration, parse_size};
+use crate::{
+    causality::Conflict,
+    units::{parse_duration, parse_size},
+};
 
 /// Properties to set, by name: a JSON object, a TOML table, or `n=3 conflict=lww` on a command
 /// line. What is not named stays as it is.

@@ -12,8 +12,8 @@ mod tests;
 
 pub use change::{BucketChange, Setting};
 pub use properties::{
-    BucketProperties, Conflict, Durability, InvalidDurability, N_MAX, TTL_MAX, VALUE_BYTES_MAX,
-    Violation, Violations,
+    BucketProperties, Durability, InvalidDurability, N_MAX, TTL_MAX, VALUE_BYTES_MAX, Violation,
+    Violations,
 };
 pub use register::{BucketRegister, RegisterVersion};
-pub use table::{BUCKETS_MAX, BucketTable, SetRefused, TableFull};
+pub use table::{BUCKETS_MAX, BucketTable, Naming, SetRefused, TableFull};

@@ -6,17 +6,10 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::change::BucketChange;
-use crate::units::{Size, Span};
-
-/// How a bucket settles concurrent versions. The default keeps them all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Conflict {
-    /// Keep all, as siblings.
-    #[default]
-    Siblings,
-    /// Keep the one with the greatest stamp.
-    Lww,
-}
+use crate::{
+    causality::Conflict,
+    units::{Size, Span},
+};
 
 /// The greatest replication factor of a bucket.
 pub const N_MAX: u8 = 7;
@@ -89,7 +82,7 @@ impl InvalidDurability {
 /// text (JSON, TOML) it is valid, and what the text leaves out has its default.
 ///
 /// [`validate`]: BucketProperties::validate
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BucketChange")]
 pub struct BucketProperties {
     /// Replicas of each key, 1 to [`N_MAX`]. Fixed by the first setting.
@@ -153,6 +146,12 @@ impl BucketProperties {
             violations.push(Violation::new("value_bytes_max", value, limit));
         }
         Violations::none_of(violations)
+    }
+
+    /// Some total order that all nodes share.
+    pub(super) fn order(&self) -> impl Ord {
+        let settled = (self.conflict == Conflict::Lww, self.sloppy);
+        (self.quorums(), settled, self.ttl, self.durability, self.value_bytes_max)
     }
 
     /// `n`, `r`, `w`, `pr`, `pw`.

@@ -49,6 +49,8 @@ impl BucketRegister {
     pub fn rank(&self, other: &Self) -> Ordering {
         let key = |register: &Self| (register.established, register.version);
         // One version names one setting; should two ever share it, all nodes still agree.
-        key(self).cmp(&key(other)).then_with(|| self.properties.cmp(&other.properties))
+        key(self)
+            .cmp(&key(other))
+            .then_with(|| self.properties.order().cmp(&other.properties.order()))
     }
 }

@@ -2,7 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::NodeId;
+use crate::{causality::Conflict, id::NodeId};
 
 fn change(pairs: &[&str]) -> BucketChange {
     pairs.iter().fold(BucketChange::default(), |change, pair| change.parse_pair(pair).unwrap())
@@ -158,6 +158,21 @@ fn there_are_at_most_ten_thousand_buckets_with_properties() {
     let name = Bytes::from_static(b"b7");
     let known = table.propose(&name, &change(&["r=3"]), false, NodeId(1)).unwrap();
     assert_eq!(table.merge(known), Ok(true), "those that are there can change");
+}
+
+#[test]
+fn who_knows_no_setting_may_not_place_data_that_one_places_elsewhere() {
+    let mut table = table();
+    let plain = set(&mut table, &["r=1"], false).unwrap();
+    let naming = table.compare(b"b", None);
+    assert_eq!((naming.newer_here, naming.refused), (Some(&plain), false), "only r differs");
+    assert_eq!(table.compare(b"b", Some(plain.version)).newer_here, None);
+    assert!(table.compare(b"other", Some(plain.version)).refused, "unknown here: fetch it first");
+
+    let mut table = self::table();
+    let lww = set(&mut table, &["conflict=lww"], false).unwrap();
+    let naming = table.compare(b"b", None);
+    assert_eq!((naming.newer_here, naming.refused), (Some(&lww), true));
 }
 
 #[test]

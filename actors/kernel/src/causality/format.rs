@@ -186,7 +186,10 @@ fn read_heads(
 fn read_right(reader: &mut Reader<'_>) -> Result<Option<MintRight>, DecodeError> {
     match reader.byte()? {
         0 => Ok(None),
-        1 => Ok(Some(MintRight { actor: reader.actor()?, next: reader.varint()? })),
+        1 => match (reader.actor()?, reader.varint()?) {
+            (_, 0) => Err(malformed("a right whose next dot names no write")),
+            (actor, next) => Ok(Some(MintRight { actor, next })),
+        },
         _ => Err(malformed("neither a right nor none")),
     }
 }

@@ -46,6 +46,13 @@ impl Shard {
         Self { minter: Minter::new(ShardUid(uid)), record: Record::default() }
     }
 
+    /// A shard that has one value of a blind writer.
+    pub fn with_one(uid: u64) -> Self {
+        let mut shard = Self::new(uid);
+        shard.write(put(u128::from(uid), "one"));
+        shard
+    }
+
     /// Writes what no limit refuses.
     pub fn write(&mut self, write: Write) -> Written {
         self.try_write(write).unwrap()

@@ -1,0 +1,4 @@
+mod packets;
+mod return_home;
+mod small;
+mod world;

@@ -1,0 +1,3 @@
+//! To [`NodeSupervisor`](crate::supervision::NodeSupervisor).
+
+pub use crate::supervision::ChildDown;
