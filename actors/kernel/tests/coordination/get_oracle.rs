@@ -49,6 +49,7 @@ struct Fact {
 }
 
 /// Everything that has happened so far.
+#[expect(clippy::struct_excessive_bools, reason = "facts, not states")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Facts {
     homes: [Fact; 7],

@@ -5,96 +5,20 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use henge_kernel::{
-    causality::Context,
     coordination::{
         Failure, Fate, PutCoordination, Replicas, RequestError,
         outcome::PutAnswer,
-        put::{Minted, PutEffect, PutEvent, PutRequest},
+        put::{PutEffect, PutEvent, PutRequest},
         quorum::QuorumSize,
     },
     machine::Machine,
 };
 
-use crate::support::{DEADLINE, LATE, STRANGER, at, homes, node, record, replica};
+use crate::support::{DEADLINE, LATE, STRANGER, at, homes, node, replica};
 
-/// One put: who takes it, and from whom.
-#[derive(Clone, Copy, Debug)]
-struct Case {
-    n: usize,
-    w: u8,
-    pw: u8,
-    local: Option<usize>,
-    may_mint: bool,
-    forwarded: bool,
-    down: u8,
-}
+mod facts;
 
-/// What has become of one home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Said {
-    NotAsked,
-    Nothing,
-    Yes,
-    Failed(Failure),
-    /// Refused a forward.
-    No,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Fact {
-    said: Said,
-    down: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Doing {
-    Minting,
-    Storing,
-    Forwarding,
-}
-
-/// What a home says of a put that was forwarded to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
-    /// Done.
-    Done,
-    /// No home will take it.
-    Never,
-    /// This home does not take it.
-    NotMe,
-    /// It may have been applied.
-    Unknown,
-}
-
-/// Everything that has happened so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Facts {
-    homes: [Fact; 7],
-    doing: Doing,
-    /// The refusal to be told if nobody takes the put.
-    refusal: Option<Verdict>,
-    /// Something was lost that may have been applied.
-    lost: bool,
-    next: u64,
-    repeats: u8,
-    replied: bool,
-    over: bool,
-    now: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Happening {
-    Minted,
-    MintRefused,
-    MintUnable,
-    MintFailed,
-    Stored { home: usize },
-    Forwarded { home: usize, verdict: Verdict },
-    Fail { home: usize, failure: Failure },
-    Down { home: usize },
-    Timer,
-    Deadline,
-}
+use facts::{Case, Doing, Fact, Facts, Happening, Said, Verdict, answer, minted, not_ready};
 
 #[derive(Clone)]
 struct World {
@@ -210,10 +134,8 @@ impl World {
             self.facts.homes[local].said = Said::No;
         }
         if self.case.forwarded {
-            let error = match self.facts.lost {
-                true => self.quorum_not_met(Fate::Unknown),
-                false => not_ready(),
-            };
+            let error =
+                if self.facts.lost { self.quorum_not_met(Fate::Unknown) } else { not_ready() };
             self.reply(Err(error), expected);
             self.finish(expected);
         } else {
@@ -415,31 +337,6 @@ impl World {
 fn fail(home: usize) -> [Happening; 3] {
     let failures = [Failure::Lost, Failure::Unreachable, Failure::Refused];
     failures.map(|failure| Happening::Fail { home, failure })
-}
-
-fn minted() -> Minted {
-    let dot = record(2).versions()[0].dot;
-    Minted { context: Context::default(), dot, record: replica(3, 7) }
-}
-
-fn answer(replicas: Replicas) -> PutAnswer {
-    let Minted { context, dot, record } = minted();
-    PutAnswer { context, dot, record: Some(record.record), replicas }
-}
-
-fn not_ready() -> RequestError {
-    RequestError::NotReady { reason: "this node may not mint for the key".into() }
-}
-
-impl Verdict {
-    fn outcome(self) -> Result<PutAnswer, RequestError> {
-        match self {
-            Self::Done => Ok(answer(Replicas { acks: 2, fallbacks: 0, homes: 3 })),
-            Self::Never => Err(RequestError::TooLarge { size: 9, max: 8 }),
-            Self::NotMe => Err(not_ready()),
-            Self::Unknown => Err(RequestError::Interrupted),
-        }
-    }
 }
 
 /// Follows every order of happenings. Where two orders have led to equal facts and equal machines,
