@@ -1,10 +1,10 @@
 //! How links come about, or do not.
 
 use henge_actors::transport::{
-    CONTROL_FRAME_BYTES_MAX, PeerAddress, TransportError, simulated::SimulatedNetwork,
+    CONTROL_FRAME_BYTES_MAX, Lane, PeerAddress, TransportError, simulated::SimulatedNetwork,
 };
 
-use crate::support::{Probe, Seen, linked, lossless, name, pass, simulate};
+use crate::support::{Probe, Seen, linked, lossless, lossy, name, pass, simulate};
 
 #[test]
 fn both_ends_hear_the_hello_and_the_name_of_the_other() {
@@ -24,6 +24,25 @@ fn both_ends_hear_the_hello_and_the_name_of_the_other() {
         assert!(at_dialler[0].0 <= 13, "four packets of at most 3 ms: {at_dialler:?}");
         assert_ne!(a.link().id(), b.link().id());
     });
+}
+
+#[test]
+fn what_the_acceptor_says_at_once_comes_after_its_hello() {
+    for seed in 0..100 {
+        simulate(async {
+            let network = SimulatedNetwork::new(seed, lossy());
+            let (a, b) = (Probe::bind(&network, "n1", 7401), Probe::bind(&network, "n2", 7402));
+            a.endpoint.dial(&b.address);
+            while !b.is_linked() {
+                pass(1).await;
+            }
+            b.send(Lane::Control, "at once").unwrap();
+            pass(1000).await;
+            let seen = a.seen();
+            assert!(matches!(seen[0].1, Seen::Connected { .. }), "{seen:?}");
+            assert_eq!(seen[1].1, Seen::Frame(Lane::Control, b"at once".to_vec()));
+        });
+    }
 }
 
 #[test]

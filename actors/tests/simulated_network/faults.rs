@@ -2,7 +2,7 @@
 
 use henge_actors::transport::{Lane, SendError, simulated::SimulatedNetwork};
 
-use crate::support::{Probe, Seen, linked, lossless, name, pass, simulate};
+use crate::support::{Probe, Seen, linked, lossless, lossy, name, pass, simulate};
 
 fn assert_timed_out(probe: &Probe, between: std::ops::RangeInclusive<u64>) {
     let closings = probe.closings();
@@ -21,10 +21,13 @@ fn a_cut_that_heals_in_time_holds_frames_back_in_order() {
         a.send(Lane::Request, "held").unwrap();
         pass(4900).await;
         assert!(b.frames(Lane::Request).is_empty());
+        a.send(Lane::Request, "just before").unwrap();
         network.heal(&name("n2"), &name("n1"));
         a.send(Lane::Request, "after").unwrap();
-        pass(4910).await;
-        assert_eq!(b.frames(Lane::Request), ["in flight", "held", "after"]);
+        pass(10).await;
+        assert!(b.frames(Lane::Request).is_empty(), "nothing overtakes what the cut held");
+        pass(4900).await;
+        assert_eq!(b.frames(Lane::Request), ["in flight", "held", "just before", "after"]);
         pass(10_000).await;
         assert!(a.closings().is_empty() && b.closings().is_empty());
     });
@@ -173,6 +176,27 @@ fn the_reason_of_a_close_arrives_after_what_was_sent_long_before() {
         pass(10_000).await;
         assert_eq!((a.closings().len(), b.closings().len()), (1, 1));
     });
+}
+
+#[test]
+fn nothing_comes_after_closed() {
+    for seed in 0..100 {
+        simulate(async {
+            let network = SimulatedNetwork::new(seed, lossy());
+            let (a, b) = linked(&network).await;
+            for lane in [Lane::Request, Lane::Control] {
+                a.send(lane, "racing").unwrap();
+                b.send(lane, "racing").unwrap();
+            }
+            a.link().close("first come");
+            pass(10_000).await;
+            for probe in [a, b] {
+                let seen = probe.seen();
+                assert_eq!(probe.closings().len(), 1);
+                assert!(matches!(seen.last(), Some((_, Seen::Closed(_)))), "{seen:?}");
+            }
+        });
+    }
 }
 
 #[test]

@@ -1,15 +1,10 @@
 //! Frames: order, limits, and that a seed decides everything.
 
 use henge_actors::transport::{
-    Frame, Lane, REQUEST_FRAME_BYTES_MAX, SendError,
-    simulated::{NetworkProfile, SimulatedNetwork},
+    Frame, Lane, REQUEST_FRAME_BYTES_MAX, SendError, simulated::SimulatedNetwork,
 };
 
-use crate::support::{linked, lossless, name, pass, simulate};
-
-fn lossy() -> NetworkProfile {
-    NetworkProfile { loss_percent: 30, ..NetworkProfile::default() }
-}
+use crate::support::{linked, lossless, lossy, name, pass, simulate};
 
 #[test]
 fn loss_delays_frames_but_never_reorders_a_lane() {

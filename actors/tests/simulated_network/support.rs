@@ -33,6 +33,10 @@ pub fn lossless() -> NetworkProfile {
     NetworkProfile { loss_percent: 0, ..NetworkProfile::default() }
 }
 
+pub fn lossy() -> NetworkProfile {
+    NetworkProfile { loss_percent: 30, ..NetworkProfile::default() }
+}
+
 /// An event as a probe saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -73,6 +77,10 @@ impl Probe {
         let port = endpoint.local_address().port();
         let address = PeerAddress { name: name(title), host: "10.0.0.1".into(), port };
         Ok(Self { address, endpoint, link, seen })
+    }
+
+    pub fn is_linked(&self) -> bool {
+        self.link.borrow().is_some()
     }
 
     pub fn link(&self) -> Rc<dyn Link> {
