@@ -58,7 +58,9 @@ impl Problem<'_> {
         let mut solver = Solver::new(self);
         let late: Vec<usize> = self.order.iter().copied().filter(|i| !solver.settle(*i)).collect();
         if !late.is_empty() {
-            (0..self.bands.len()).for_each(|bin| solver.find_detours(bin));
+            for bin in 0..self.bands.len() {
+                solver.find_detours(bin);
+            }
         }
         for item in late {
             solver.augment(item);
@@ -142,7 +144,9 @@ impl<'a> Solver<'a> {
                 None => self.put(item, bin),
             }
         }
-        touched.into_iter().for_each(|bin| self.find_detours(bin));
+        for bin in touched {
+            self.find_detours(bin);
+        }
     }
 
     fn shift(&mut self, item: usize, from: usize, to: usize) {
