@@ -91,13 +91,13 @@ fn take(
             flatten(path, table, entries);
             Written::Table
         }
-        DeValue::Array(list) => {
+        DeValue::Array(list) if list.iter().all(|item| item.get_ref().is_table()) => {
             for (position, item) in list.iter().enumerate() {
                 take(&format!("{path}[{position}]"), &item.span(), item, entries);
             }
-            let tables = list.iter().all(|item| item.get_ref().is_table());
-            if tables { Written::Tables(list.len()) } else { Written::Other("a list of values") }
+            Written::Tables(list.len())
         }
+        DeValue::Array(_) => Written::Other("a list of values"),
         DeValue::Float(_) => Written::Other("a fraction"),
         DeValue::Datetime(_) => Written::Other("a date"),
     };
