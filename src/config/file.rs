@@ -4,6 +4,7 @@
 //! so that [`super::Config`] can take what it knows and report all that is left over.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -44,6 +45,25 @@ pub(super) enum Written {
     Tables(usize),
     /// Something that no key can be: a date, a fraction, a list of values.
     Other(&'static str),
+}
+
+impl Written {
+    /// As messages show it.
+    pub fn show(&self) -> String {
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::Table => "a table".to_owned(),
+            Self::Tables(_) => "a list of tables".to_owned(),
+            Self::Other(what) => (*what).to_owned(),
+        }
+    }
+}
+
+/// As TOML writes text.
+pub(super) fn quoted(text: &impl Display) -> String {
+    toml::Value::String(text.to_string()).to_string()
 }
 
 impl ConfigFile {

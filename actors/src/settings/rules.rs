@@ -269,6 +269,39 @@ impl Settings {
             let (name, address) = (name.clone(), own.address.clone());
             violations.push(Violation::PortsDiffer { name, listen, address, position });
         }
+        violations.extend(nodes.iter().filter_map(|other| overlap(own, shards, other)));
+    }
+
+    fn check_ranges(&self, violations: &mut Vec<Violation>) {
+        let millis = |span: Duration, min, max| {
+            let [min, max] = [min, max].map(|millis| Quantity::Span(Duration::from_millis(millis)));
+            (Quantity::Span(span), min, max)
+        };
+        let bytes =
+            |bytes, min, max| (Quantity::Bytes(bytes), Quantity::Bytes(min), Quantity::Bytes(max));
+        let count = |count: u32, min, max| {
+            (Quantity::Count(u64::from(count)), Quantity::Count(min), Quantity::Count(max))
+        };
+        let (storage, membership, limits) = (&self.storage, &self.membership, &self.limits);
+        let rules = [
+            ("storage.segment_bytes", bytes(storage.segment_bytes, 8 << 20, 1 << 30)),
+            ("storage.sync_interval", millis(storage.sync_interval, 10, 10_000)),
+            ("membership.probe_interval", millis(membership.probe_interval, 50, 10_000)),
+            ("membership.probe_timeout", millis(membership.probe_timeout, 10, 10_000)),
+            ("membership.suspicion", millis(membership.suspicion, 50, 60_000)),
+            (
+                "membership.announce_to_down_interval",
+                millis(membership.announce_to_down_interval, 100, 60_000),
+            ),
+            ("limits.value_bytes_max", bytes(limits.value_bytes_max, 1 << 10, VALUE_BYTES_CEILING)),
+            ("limits.requests_in_flight_max", count(limits.requests_in_flight_max, 16, 65_536)),
+            (
+                "limits.request_bytes_in_flight_max",
+                bytes(limits.request_bytes_in_flight_max, 4 << 10, 4 << 30),
+            ),
+            ("limits.connections_max", count(limits.connections_max, 16, 65_536)),
+            ("telemetry.interval", millis(self.telemetry.interval, 100, 3_600_000)),
+        ];
         violations.extend(
             rules
                 .into_iter()
