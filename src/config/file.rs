@@ -4,6 +4,7 @@
 //! so that [`super::Config`] can take what it knows and report all that is left over.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -44,6 +45,25 @@ pub(super) enum Written {
     Tables(usize),
     /// Something that no key can be: a date, a fraction, a list of values.
     Other(&'static str),
+}
+
+impl Written {
+    /// As messages show it.
+    pub fn show(&self) -> String {
+        match self {
+            Self::Text(text) => quoted(text),
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::Table => "a table".to_owned(),
+            Self::Tables(_) => "a list of tables".to_owned(),
+            Self::Other(what) => (*what).to_owned(),
+        }
+    }
+}
+
+/// As TOML writes text.
+pub(super) fn quoted(text: &impl Display) -> String {
+    toml::Value::String(text.to_string()).to_string()
 }
 
 impl ConfigFile {
@@ -91,13 +111,13 @@ fn take(
             flatten(path, table, entries);
             Written::Table
         }
-        DeValue::Array(list) => {
+        DeValue::Array(list) if list.iter().all(|item| item.get_ref().is_table()) => {
             for (position, item) in list.iter().enumerate() {
                 take(&format!("{path}[{position}]"), &item.span(), item, entries);
             }
-            let tables = list.iter().all(|item| item.get_ref().is_table());
-            if tables { Written::Tables(list.len()) } else { Written::Other("a list of values") }
+            Written::Tables(list.len())
         }
+        DeValue::Array(_) => Written::Other("a list of values"),
         DeValue::Float(_) => Written::Other("a fraction"),
         DeValue::Datetime(_) => Written::Other("a date"),
     };

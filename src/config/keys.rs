@@ -12,8 +12,8 @@ use henge_kernel::id::{NODE_NAME_MAX, NodeName};
 use henge_kernel::key::PartitionCount;
 
 use super::error::Violation;
-use super::file::Written;
-use super::reader::{Given, Reader, quoted};
+use super::file::{Written, quoted};
+use super::reader::{Given, Reader};
 use super::{Config, HttpConfig, Origin};
 use crate::telemetry::LogFormat;
 

@@ -8,13 +8,15 @@
 //! | `mod.rs` | [`Config`], its sources, the origin of its values |
 //! | `keys.rs` | every key: its type, its default, its rule |
 //! | `file.rs` | TOML to a flat list of keys with their places |
-//! | `reader.rs` | one key at a time from the strongest source; what nobody asked for is unknown |
+//! | `reader.rs` | one key at a time, from the strongest source |
+//! | `unknown.rs` | what nobody asked for, and what was probably meant |
 //! | `error.rs` | one [`Violation`] variant a rule, drawn with file, line and caret |
 
 mod error;
 mod file;
 mod keys;
 mod reader;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! Takes values key by key from where they may stand: command line, environment, file, default.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use henge_kernel::units::{Size, Span, parse_duration, parse_size};
 
 use super::error::{Finding, Place, Violation, line_and_column};
-use super::file::{ConfigFile, Written};
+use super::file::{ConfigFile, Written, quoted};
+use super::unknown::{not_a_section, unknown_key, unknown_variable};
 use super::{Effective, Origin, Sources};
 
 /// Far beyond the range of any key, whose own rule then names its own limits.
@@ -207,7 +208,7 @@ impl<'a> Reader<'a> {
 
     /// Records that `key` cannot be what it is.
     pub fn refuse(&mut self, key: &str, given: &Given, expected: String) {
-        let (key, value) = (key.to_owned(), given.show());
+        let (key, value) = (key.to_owned(), given.written.show());
         self.broken.push(key.clone());
         let violation = Violation::Unfit { key, value, expected };
         self.findings.push(Finding::new(violation, given.place.clone()));
@@ -247,18 +248,25 @@ impl<'a> Reader<'a> {
     /// for.
     pub fn refuse_unknown(&mut self) {
         let known = std::mem::take(&mut self.known);
-        let is_known = |key: &str| known.iter().any(|known| known == key);
-        let is_section = |key: &str| known.iter().any(|known| inside(known, key));
-        let mut unknown: Vec<&str> = Vec::new();
-        for (key, entry) in &self.file.entries {
-            let covered = unknown.iter().any(|table| inside(key, table));
-            if !is_known(key) && !is_section(key) && !covered {
-                unknown.push(key);
-                self.findings.push(unknown_key(key, &known, Place::File(entry.key_at.clone())));
+        let file = self.file;
+        // What lies inside a table that was reported needs no report of its own.
+        let mut reported = self.broken.clone();
+        for (key, entry) in &file.entries {
+            let covered = reported.iter().any(|table| inside(key, table));
+            let section = known.iter().any(|known| inside(known, key));
+            if covered || known.contains(key) || section && entry.value == Written::Table {
+                continue;
             }
+            reported.push(key.clone());
+            let finding = if section {
+                not_a_section(key, entry)
+            } else {
+                unknown_key(key, &known, Place::File(entry.key_at.clone()))
+            };
+            self.findings.push(finding);
         }
         for (&key, &value) in &self.overrides {
-            if !is_known(key) {
+            if !known.iter().any(|known| known == key) {
                 let place = override_place(&format!("{key}={value}"), 0);
                 self.findings.push(unknown_key(key, &known, place));
             }
@@ -300,26 +308,10 @@ impl Given {
         };
         number.ok_or_else(|| "a whole number that is not negative".to_owned())
     }
-
-    fn show(&self) -> String {
-        match &self.written {
-            Written::Text(text) => quoted(text),
-            Written::Number(number) => number.to_string(),
-            Written::Flag(flag) => flag.to_string(),
-            Written::Table => "a table".to_owned(),
-            Written::Tables(_) => "a list of tables".to_owned(),
-            Written::Other(what) => (*what).to_owned(),
-        }
-    }
-}
-
-/// As TOML writes text.
-pub(super) fn quoted(text: &impl Display) -> String {
-    toml::Value::String(text.to_string()).to_string()
 }
 
 /// `node.listen` is set by `HENGE_NODE_LISTEN`.
-fn variable_of(key: &str) -> String {
+pub(super) fn variable_of(key: &str) -> String {
     format!("HENGE_{}", key.replace('.', "_").to_uppercase())
 }
 
@@ -332,62 +324,4 @@ fn override_place(text: &str, value_at: usize) -> Place {
 /// Whether `key` lies in the table `section`.
 fn inside(key: &str, section: &str) -> bool {
     key.strip_prefix(section).is_some_and(|rest| rest.starts_with(['.', '[']))
-}
-
-fn unknown_key(key: &str, known: &[String], place: Place) -> Finding {
-    let hint = match nearest(key, known.iter().map(String::as_str)) {
-        Some(nearest) => format!("did you mean {nearest}?"),
-        None => known_in_section(key, known),
-    };
-    Finding::new(Violation::UnknownKey { key: key.to_owned(), hint }, place)
-}
-
-fn known_in_section(key: &str, known: &[String]) -> String {
-    let section = key.rsplit_once('.').map_or("", |(section, _)| section);
-    let keys = known.iter().filter_map(|known| match known.rsplit_once('.') {
-        Some((of, key)) if of == section => Some(key),
-        _ => None,
-    });
-    let keys: BTreeSet<&str> = keys.collect();
-    if !keys.is_empty() {
-        let keys: Vec<&str> = keys.into_iter().collect();
-        return format!("[{section}] takes {}", keys.join(", "));
-    }
-    let sections = known.iter().filter_map(|key| key.split_once('.')).map(|(section, _)| section);
-    let sections: BTreeSet<&str> = sections.collect();
-    format!("the sections are {}", sections.into_iter().collect::<Vec<_>>().join(", "))
-}
-
-/// A foreign variable may well begin with `HENGE_`; only one that is nearly a key is a mistake.
-fn unknown_variable(variable: &str, value: &str, known: &[String]) -> Option<Finding> {
-    let variables: Vec<String> = known.iter().map(|key| variable_of(key)).collect();
-    if variables.iter().any(|known| known == variable) {
-        return None;
-    }
-    let nearest = nearest(variable, variables.iter().map(String::as_str))?.to_owned();
-    let text = format!("{variable}={value}");
-    let place = Place::Line { name: "environment", text, at: 0..variable.len() };
-    Some(Finding::new(Violation::UnknownVariable { variable: variable.to_owned(), nearest }, place))
-}
-
-/// The known word with the fewest edits from `word`, at most two.
-fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let near = known.map(|known| (edits(word, known), known)).filter(|(edits, _)| *edits <= 2);
-    near.min().map(|(_, known)| known)
-}
-
-/// Levenshtein distance.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (done, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = done + 1;
-        for (column, other) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[to.len()]
 }

@@ -70,6 +70,8 @@ pub enum Violation {
         listen: SocketAddr,
         /// Where the others reach it.
         address: Address,
+        /// Its position in the layout, from 0.
+        position: usize,
     },
     /// Shard k listens on port + k, and the last has no port.
     #[error("port {port} and up to {shards} shards need ports up to {}, beyond 65535",
@@ -132,7 +134,10 @@ impl Violation {
                 return vec![node_field(*position, "address")];
             }
             Self::NotListed { .. } => &["node.name", "cluster.nodes"],
-            Self::PortsDiffer { .. } => &["node.listen", "node.name", "cluster.nodes"],
+            Self::PortsDiffer { position, .. } => {
+                let address = node_field(*position, "address");
+                return vec!["node.listen".to_owned(), address, "node.name".to_owned()];
+            }
             Self::PortsExhausted { .. } => &["node.listen", "node.shards"],
             Self::PortsOverlap { .. } => &["node.shards", "node.listen", "cluster.nodes"],
             Self::GenerateNotLoopback { .. } => &["tls.generate", "node.listen"],
@@ -253,17 +258,18 @@ impl Settings {
         if u32::from(listen.port()) + u32::from(shards.get()) > 65_536 {
             violations.push(Violation::PortsExhausted { port: listen.port(), shards });
         }
-        let Some(own) = self.cluster.nodes.iter().find(|entry| entry.name == *name) else {
-            let known = self.cluster.nodes.iter().map(|entry| entry.name.clone()).collect();
+        let nodes = &self.cluster.nodes;
+        let Some(position) = nodes.iter().position(|entry| entry.name == *name) else {
+            let known = nodes.iter().map(|entry| entry.name.clone()).collect();
             violations.push(Violation::NotListed { name: name.clone(), known });
             return;
         };
+        let own = &nodes[position];
         if own.address.port() != listen.port() {
             let (name, address) = (name.clone(), own.address.clone());
-            violations.push(Violation::PortsDiffer { name, listen, address });
+            violations.push(Violation::PortsDiffer { name, listen, address, position });
         }
-        violations
-            .extend(self.cluster.nodes.iter().filter_map(|other| overlap(own, shards, other)));
+        violations.extend(nodes.iter().filter_map(|other| overlap(own, shards, other)));
     }
 
     fn check_ranges(&self, violations: &mut Vec<Violation>) {
