@@ -13,7 +13,11 @@ use crate::{
     environment::Environment,
     register_file::RegisterFile,
     settings::Settings,
-    storage::{DiskLock, StateFile, StateFormat, StorageError},
+    storage::{
+        StorageError,
+        disk::DiskLock,
+        state_file::{StateFile, StateFormat},
+    },
     transport::TransportError,
     view::{ClusterView, Site},
 };

@@ -114,7 +114,8 @@ impl Commons {
     pub fn new(birth: Birth) -> Arc<Self> {
         let Birth { settings, environment, incarnation, shards, facts, view } = birth;
         let (cluster_id, node) = (settings.cluster_id(), settings.node_id());
-        let members = MemberView::new(node, view.nodes.keys().copied());
+        let now = environment.clock.now();
+        let members = MemberView::unknown(node, view.nodes.keys().copied(), now);
         let limits = settings.limits;
         let requests = u64::from(limits.requests_in_flight_max).div_ceil(shards.into());
         let bytes = limits.request_bytes_in_flight_max.div_ceil(shards.into());

@@ -51,6 +51,8 @@ pub struct PutPlan {
     pub limits: RecordLimits,
     pub deadline: Instant,
     pub minted: Encoded,
+    /// Whether the put was sent to another home as a whole: what comes back is its outcome.
+    pub forwards: bool,
 }
 
 /// What the shell keeps of a listing.
@@ -96,10 +98,10 @@ pub fn plan_get(
     let properties = cluster.buckets.properties(key.bucket());
     let read = options.resolve(properties)?;
     let deadline = now.after(read.timeout);
-    let (homes, local) = homes_of(shard, &cluster, partition_of_key(&cluster, &key), properties.n);
+    let homes = homes_of(shard, &cluster, partition_of_key(&cluster, &key), properties.n);
     let request = GetRequest {
         homes,
-        local: local.then_some(shard.commons.node),
+        node: shard.commons.node,
         quorum: read.quorum,
         conflict: properties.conflict,
         deadline,
@@ -192,10 +194,11 @@ fn plan_write(
 ) -> (PutPlan, PutRequest) {
     let bucket = cluster.buckets.properties(write.key.bucket());
     let partition = partition_of_key(cluster, &write.key);
-    let (homes, local) = homes_of(shard, cluster, partition, bucket.n);
+    let homes = homes_of(shard, cluster, partition, bucket.n);
     let request = PutRequest {
         homes,
-        local: local.then_some(shard.commons.node),
+        node: shard.commons.node,
+        may_mint: may_mint(shard, bucket.conflict),
         forwarded,
         quorum: QuorumSize { needed: write.w, primary: write.pw },
         return_body: write.return_body,
@@ -207,6 +210,7 @@ fn plan_write(
         limits: RecordLimits::default(),
         deadline,
         minted: Encoded::default(),
+        forwards: false,
         write,
     };
     (plan, request)
@@ -221,7 +225,7 @@ pub fn plan_list(
 ) -> (ListPlan, ListRequest) {
     let cluster = shard.commons.cluster.load();
     let n = cluster.buckets.properties(&range.bucket).n;
-    let (homes, _) = homes_of(shard, &cluster, partition, n);
+    let homes = homes_of(shard, &cluster, partition, n);
     let deadline = now.after(LIST_TIMEOUT);
     let request = ListRequest { homes, deadline, patience: hedge::late_delay(LIST_TIMEOUT) };
     (ListPlan { partition, range, deadline, listed: ListedKeys::default() }, request)
@@ -249,7 +253,7 @@ fn homes_of(
     cluster: &ClusterView,
     partition: PartitionId,
     n: u8,
-) -> (Homes, bool) {
+) -> Homes {
     let members = shard.commons.members.load();
     let own = shard.commons.node;
     let homes = cluster.ring.homes(partition, n);
@@ -257,9 +261,14 @@ fn homes_of(
         .iter()
         .map(|node| Home { node: *node, down: *node != own && members.is_down(*node) })
         .collect();
-    let local = homes.contains(&own);
     seats.sort_by_key(|home| home.node != own);
-    (seats, local)
+    seats
+}
+
+/// A node whose clock is far off its peers' does not mint where stamps decide, as long as another
+/// home does. The kernel asks the others first.
+fn may_mint(shard: &Shard, conflict: Conflict) -> bool {
+    conflict != Conflict::Lww || shard.commons.members.load().clock_skew().is_none()
 }
 
 fn ready(cluster: &ClusterView, key: &Key) -> Result<(), RequestError> {

@@ -223,7 +223,7 @@ impl NodeHandle {
                 })?
                 .flat_map(ports_of_shards)
                 .collect();
-            faults.cut(peer.clone(), addresses, if one_way { Cut::Outbound } else { Cut::Both });
+            faults.cut(peer.clone(), addresses, if one_way { Cut::Outgoing } else { Cut::Both });
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use actix::Actor as _;
 use actix_rt::Arbiter;
 use bytes::Bytes;
-use futures_util::future::{Either, select};
 use tokio::{
     sync::{oneshot, watch},
     time::{sleep, timeout},
@@ -30,7 +29,11 @@ use crate::{
     ring_manager::RingManager,
     settings::Settings,
     shard::Shard,
-    storage::{DiskLock, Engine, LogEngine, LogSettings, StorageError},
+    storage::{
+        Engine, StorageError,
+        disk::DiskLock,
+        log::{LogEngine, LogSettings},
+    },
     storage_shard::{OpenEngine, Opened, StorageShard},
     supervision::{BackoffPolicy, Guardian, NodeSupervisor},
     transport::Binding,
@@ -324,17 +327,4 @@ fn start_managers(shard: &Rc<Shard>) {
     });
     let first = commons.ring_manager.set(ring_manager).is_ok() && commons.membership.set(membership).is_ok();
     debug_assert!(first, "a node has one of each");
-}
-
-/// Waits for `future`, but not beyond the end of the node.
-pub(crate) async fn unless_ended<T>(
-    commons: &Commons,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    let mut endings = commons.endings();
-    let ended = std::pin::pin!(async move { endings.wait_for(Option::is_some).await.map(|_| ()) });
-    match select(std::pin::pin!(future), ended).await {
-        Either::Left((output, _)) => Some(output),
-        Either::Right(_) => None,
-    }
 }

@@ -6,7 +6,11 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use henge_kernel::bucket::{BucketProperties, BucketRegister, BucketTable};
 
 use crate::{
-    storage::{Disk, StateFile, StateFormat, StorageError},
+    storage::{
+        StorageError,
+        disk::Disk,
+        state_file::{StateFile, StateFormat},
+    },
     wire::{ControlMessage, REGISTERS_PER_MESSAGE_MAX},
 };
 

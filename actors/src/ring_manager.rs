@@ -11,7 +11,7 @@ use bytes::Bytes;
 use henge_kernel::{
     bucket::{
         BucketChange, BucketRegister, BucketTable, SetRefused, SettingEffect, SettingEvent,
-        SettingFailed, SettingRequest, SettingRun,
+        SettingFailed, SettingRequest, SettingRun, conflict_name,
     },
     coordination::{Fate, RequestError},
     id::NodeId,
@@ -238,7 +238,7 @@ impl RingManager {
         if old.n != new.n {
             return refused("n", old.n.to_string(), new.n.to_string());
         }
-        refused("conflict", old.conflict.as_str().to_owned(), new.conflict.as_str().to_owned())
+        refused("conflict", conflict_name(old.conflict).to_owned(), conflict_name(new.conflict).to_owned())
     }
 
     fn tick(&mut self) {

@@ -31,7 +31,7 @@ use crate::{
         },
     },
     shard::Shard,
-    storage::{Change, Engine, MemoryEngine, Sequence, StorageError},
+    storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     storage_reports::{list_keys, replica_report},
     wire::{Minted, PeerReply},
 };

@@ -37,7 +37,6 @@ use std::rc::Rc;
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
 
-pub mod simulated;
 
 /// The longest frame on [`Lane::Request`], in bytes: a value of 4 MiB with its siblings' header and room to
 /// spare.

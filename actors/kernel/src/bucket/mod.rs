@@ -14,7 +14,7 @@ mod tests;
 pub use change::{BucketChange, Setting};
 pub use properties::{
     BucketProperties, Durability, InvalidDurability, N_MAX, TTL_MAX, VALUE_BYTES_MAX, Violation,
-    Violations,
+    Violations, conflict_name,
 };
 pub use register::{BucketRegister, RegisterVersion};
 pub use setting::{SettingEffect, SettingEvent, SettingFailed, SettingRequest, SettingRun};
