@@ -83,7 +83,8 @@ pub trait Endpoint {
     fn close(&self, reason: &str);
 
     /// Resolves, within a bound, when everything that a closed endpoint had to say is sent. Call
-    /// [`Endpoint::close`] first.
+    /// [`Endpoint::close`] first. The address is free for another when the endpoint and its links
+    /// are dropped, too.
     fn closed(&self) -> Pin<Box<dyn Future<Output = ()>>>;
 }
 
@@ -110,7 +111,8 @@ pub trait Link {
     /// lost with its link is reported by [`TransportEvent::Closed`] only.
     fn send(&self, lane: Lane, frame: Frame) -> Result<(), SendError>;
 
-    /// Closes the link, telling the peer the `reason`. Frames not yet sent are lost. Idempotent.
+    /// Closes the link, telling the peer the `reason`. Frames not yet sent are lost; some may still
+    /// come in before [`TransportEvent::Closed`]. Idempotent.
     fn close(&self, reason: &str);
 }
 

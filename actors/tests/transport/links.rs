@@ -9,7 +9,7 @@ use bytes::Bytes;
 use henge_actors::transport::quic::{Quic, QuicSettings};
 use henge_actors::transport::{Frame, Lane, PeerAddress, SendError};
 
-use super::support::{Cluster, Host, hello_of, link, name, quick, run};
+use super::support::{Cluster, Host, hello_of, link, name, patient, run};
 
 #[test]
 fn both_sides_learn_the_others_name_and_hello() {
@@ -170,14 +170,14 @@ fn a_closing_endpoint_tells_every_peer_and_answers_nobody() {
 fn a_dial_to_nobody_fails_in_time() {
     run(async {
         let cluster = Cluster::new("stones");
-        let a = cluster.host("a");
+        let a = cluster.quick_host("a");
         let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = silent.local_addr().unwrap().port();
         let peer = PeerAddress { name: name("b"), host: "127.0.0.1".to_owned(), port };
         let begun = tokio::time::Instant::now();
         let dial = a.endpoint.dial(&peer);
-        assert_eq!(a.dial_failed(dial).await, "no link within 500ms");
-        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert_eq!(a.dial_failed(dial).await, "no link within 1s");
+        assert!(begun.elapsed() < Duration::from_secs(5));
     });
 }
 
@@ -185,7 +185,7 @@ fn a_dial_to_nobody_fails_in_time() {
 fn a_host_without_address_fails_the_dial() {
     run(async {
         let cluster = Cluster::new("stones");
-        let a = cluster.host("a");
+        let a = cluster.quick_host("a");
         let host = "not a host".to_owned();
         let dial = a.endpoint.dial(&PeerAddress { name: name("b"), host, port: 1 });
         let reason = a.dial_failed(dial).await;
@@ -197,7 +197,7 @@ fn a_host_without_address_fails_the_dial() {
 fn connections_are_bounded() {
     run(async {
         let cluster = Cluster::new("stones");
-        let settings = QuicSettings { connections_max: 1, ..quick() };
+        let settings = QuicSettings { connections_max: 1, ..patient() };
         let quic = Quic::new(cluster.identity("a"), settings);
         let a = Host::bind(&quic, "a", (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let (b, c) = (cluster.host("b"), cluster.host("c"));
@@ -234,11 +234,11 @@ fn a_peer_that_was_killed_and_restarted_says_so_at_the_next_packet() {
         first_life.join().unwrap();
         let identity = restarted.load_node(&name("b"), super::support::now()).unwrap();
         let listen = (Ipv4Addr::LOCALHOST, peer.port).into();
-        let _b = Host::bind(&Quic::new(identity, quick()), "b", listen).unwrap();
+        let _b = Host::bind(&Quic::new(identity, patient()), "b", listen).unwrap();
         let begun = tokio::time::Instant::now();
         link.send(Lane::Request, Frame::new(vec![0; 100])).unwrap();
         let reason = a.closed(link.id()).await;
         assert_eq!(reason, "the peer restarted and knows nothing of it");
-        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(begun.elapsed() < Duration::from_secs(4));
     });
 }

@@ -15,7 +15,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::support::{Cluster, Host, link, name, now, quick, run};
+use super::support::{Cluster, Host, link, name, now, patient, run};
 
 const PEER: &[u8] = b"henge-peer/1";
 
@@ -196,7 +196,7 @@ fn a_broken_beginning_closes_the_connection_with_a_named_error() {
 fn a_connection_without_lanes_does_not_stay() {
     run(async {
         let cluster = Cluster::new("stones");
-        let (a, b) = (cluster.host("a"), cluster.host("b"));
+        let (a, b) = (cluster.quick_host("a"), cluster.host("b"));
         let connection = connect(cluster.dir.path(), Some("b"), PEER, &a).await.unwrap();
         connection.closed().await;
         serves(&a, &b).await;
@@ -289,7 +289,7 @@ fn a_client_certificate_opens_no_endpoint() {
         let cluster = Cluster::new("stones");
         cluster.certificates.issue(Issue::Client { name: &name("a") }, now()).unwrap();
         let directory: &Directory = &cluster.certificates;
-        let quic = Quic::new(directory.load_client(now()).unwrap(), quick());
+        let quic = Quic::new(directory.load_client(now()).unwrap(), patient());
         assert!(Host::bind(&quic, "a", (Ipv4Addr::LOCALHOST, 0).into()).is_err());
     });
 }

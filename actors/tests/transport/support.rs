@@ -57,27 +57,38 @@ impl Cluster {
     }
 
     pub fn quic(&self, node: &str) -> Quic {
-        Quic::new(self.identity(node), quick())
+        Quic::new(self.identity(node), patient())
     }
 
     pub fn host(&self, node: &str) -> Host {
         Host::bind(&self.quic(node), node, (Ipv4Addr::LOCALHOST, 0).into()).unwrap()
     }
 
+    /// A host that gives up soon.
+    pub fn quick_host(&self, node: &str) -> Host {
+        let quic = Quic::new(self.identity(node), quick());
+        Host::bind(&quic, node, (Ipv4Addr::LOCALHOST, 0).into()).unwrap()
+    }
+
     pub fn host_with_faults(&self, node: &str) -> (Host, Arc<Faults>) {
         let faults = Arc::new(Faults::new());
-        let quic = self.quic(node).with_faults(Arc::clone(&faults));
+        let quic = Quic::new(self.identity(node), quick()).with_faults(Arc::clone(&faults));
         (Host::bind(&quic, node, (Ipv4Addr::LOCALHOST, 0).into()).unwrap(), faults)
     }
 }
 
-/// Settings that make failures quick.
+/// Settings for what must succeed, however busy the machine is.
+pub fn patient() -> QuicSettings {
+    within(Duration::from_secs(20))
+}
+
+/// Settings for what must fail by time.
 pub fn quick() -> QuicSettings {
-    QuicSettings {
-        dial_timeout: Duration::from_millis(500),
-        handshake_timeout: Duration::from_millis(500),
-        ..QuicSettings::default()
-    }
+    within(Duration::from_secs(1))
+}
+
+fn within(limit: Duration) -> QuicSettings {
+    QuicSettings { dial_timeout: limit, handshake_timeout: limit, ..QuicSettings::default() }
 }
 
 pub fn hello_of(node: &str) -> Bytes {
