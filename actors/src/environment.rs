@@ -13,7 +13,10 @@ use std::{
 
 use henge_kernel::time::{Instant, WallMillis};
 
-use crate::{storage::disk::Disk, transport::Transport};
+use crate::{
+    storage::disk::Disk,
+    transport::{Transport, faults::Faults},
+};
 
 /// What surrounds a node. All parts are shared by its shards, which may run on several threads.
 #[derive(Clone)]

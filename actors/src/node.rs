@@ -116,13 +116,14 @@ impl Node {
         for shard in 0..self.commons.shards {
             let (opened, is_open) = oneshot::channel();
             let (bound, is_bound) = oneshot::channel();
-            let run = run_shard(Arc::clone(&self.commons), shard, gate.clone(), (opened, bound));
+            let (commons, gate) = (Arc::clone(&self.commons), gate.clone());
+            let run = move || run_shard(commons, shard, gate, (opened, bound));
             if own_threads {
                 let arbiter = Arbiter::new();
-                arbiter.spawn_fn(move || drop(actix_rt::spawn(run)));
+                arbiter.spawn_fn(move || drop(actix_rt::spawn(run())));
                 self.arbiters.push(arbiter);
             } else {
-                actix_rt::spawn(run);
+                actix_rt::spawn(run());
             }
             doors.push(is_open.await.map_err(|_| StartError::ShardEnded { shard })??);
             listening.push(is_bound);

@@ -14,7 +14,6 @@ use henge_kernel::{
         SettingFailed, SettingRequest, SettingRun, conflict_name,
     },
     coordination::{Fate, RequestError},
-    id::NodeId,
     machine::Machine as _,
     time::Instant,
 };

@@ -10,6 +10,7 @@ use henge_actors::settings::{
 use henge_kernel::bucket::{BucketChange, BucketProperties, Setting, Violations};
 use henge_kernel::id::{NODE_NAME_MAX, NodeName};
 use henge_kernel::key::PartitionCount;
+use henge_kernel::ring::WEIGHT_MAX;
 
 use super::error::Violation;
 use super::file::{Written, quoted};
@@ -105,9 +106,13 @@ fn read_layout_entry(reader: &mut Reader<'_>, position: usize) -> Option<LayoutE
     let name = reader.required(&key("name"), "the node's name", node_name);
     let parse = |text: &str| text.parse().map_err(|_| Address::RULE.to_owned());
     let address = reader.required(&key("address"), Address::RULE, parse);
-    let parse = |text: &str| Zone::new(text).map_err(|refused| refused.rule.to_owned());
+    let parse = |text: &str| Zone::new(text).map_err(|refused| refused.to_string());
     let zone = reader.word(&key("zone"), Zone::default(), parse);
-    let parse = |number| Weight::new(number).map_err(|refused| refused.rule.to_owned());
+    let rule = || format!("a number from 1 to {WEIGHT_MAX}");
+    let parse = |number| {
+        let weight = u32::try_from(number).ok().and_then(|weight| Weight::new(weight).ok());
+        weight.ok_or_else(rule)
+    };
     let weight = reader.number(&key("weight"), Weight::default(), parse);
     Some(LayoutEntry { name: name?, address: address?, zone, weight })
 }

@@ -24,7 +24,8 @@ use henge_kernel::id::{ClusterId, NodeId, NodeName};
 use henge_kernel::key::PartitionCount;
 
 pub use rules::{InvalidSettings, Quantity, Violation};
-pub use words::{Address, ClusterName, InvalidWord, ShardCount, Weight, Zone};
+pub use henge_kernel::ring::{Weight, Zone};
+pub use words::{Address, ClusterName, InvalidWord, ShardCount};
 
 /// The most nodes of a first layout.
 pub const LAYOUT_NODES_MAX: usize = 100;
