@@ -76,11 +76,9 @@ impl From<Reading> for Got {
         match values.len() {
             0 if context.is_empty() => Self::NotFound,
             0 => Self::Deleted { context },
-            1 => Self::Value {
-                version: Box::new(values.swap_remove(0)),
-                context,
-                concurrent_delete,
-            },
+            1 => {
+                Self::Value { version: Box::new(values.swap_remove(0)), context, concurrent_delete }
+            }
             _ => Self::Siblings { versions: values, context, concurrent_delete },
         }
     }

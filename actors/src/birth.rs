@@ -167,7 +167,9 @@ fn facts_of(settings: &Settings) -> Vec<(String, String)> {
         .cluster
         .nodes
         .iter()
-        .map(|node| format!("{} (zone {}, weight {})", node.name, node.zone.as_str(), node.weight.get()))
+        .map(|node| {
+            format!("{} (zone {}, weight {})", node.name, node.zone.as_str(), node.weight.get())
+        })
         .collect();
     let mut facts = vec![
         ("cluster.name".to_owned(), settings.cluster.name.as_str().to_owned()),

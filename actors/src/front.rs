@@ -56,9 +56,8 @@ impl Shard {
     pub fn converse(self: &Rc<Self>, peer: Peer) {
         let instance = format!("{}/{}", peer.site.name, peer.shard);
         let place = (peer.node, peer.shard);
-        let link = self.start_child(PeerLink::NAME, instance, |me| {
-            PeerLink::new(me, Rc::clone(self), peer)
-        });
+        let link = self
+            .start_child(PeerLink::NAME, instance, |me| PeerLink::new(me, Rc::clone(self), peer));
         self.links.enlist(place, link);
     }
 

@@ -100,7 +100,8 @@ impl NodeHandle {
         }
         let mut after = query.after.as_deref().map(position_from_text).transpose()?;
         let partitions = self.commons.cluster.load().ring.partitions();
-        let first = after.as_ref().map_or(PartitionId(0), |place| place.token.partition(partitions));
+        let first =
+            after.as_ref().map_or(PartitionId(0), |place| place.token.partition(partitions));
         let rest: Vec<PartitionId> = partitions.all().skip_while(|next| *next < first).collect();
         let mut page = KeyPage { keys: Vec::new(), next: None };
         for group in rest.chunks(PARTITIONS_AT_ONCE) {

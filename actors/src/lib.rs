@@ -6,7 +6,6 @@ pub mod api;
 mod birth;
 mod commons;
 mod coordinator;
-mod coordinator_plan;
 pub mod environment;
 pub mod events;
 mod front;

@@ -70,7 +70,11 @@ impl Links {
     }
 
     /// Begins a dial for `actor`.
-    pub fn dial(&self, address: &crate::transport::PeerAddress, actor: &ActorRef<PeerLink>) -> Option<DialId> {
+    pub fn dial(
+        &self,
+        address: &crate::transport::PeerAddress,
+        actor: &ActorRef<PeerLink>,
+    ) -> Option<DialId> {
         let dial = self.endpoint()?.dial(address);
         self.dials.borrow_mut().insert(dial, actor.clone());
         Some(dial)
@@ -81,7 +85,9 @@ impl Shard {
     /// Hands an event of the endpoint to the actor that it concerns.
     pub fn on_transport_event(&self, event: TransportEvent) {
         match event {
-            TransportEvent::Connected { link, hello, dial } => self.on_connected(link, &hello, dial),
+            TransportEvent::Connected { link, hello, dial } => {
+                self.on_connected(link, &hello, dial)
+            }
             TransportEvent::Frames { link, lane, frames } => {
                 if let Some((_, actor)) = self.links.links.borrow().get(&link) {
                     actor.tell(FramesArrived { link, lane, frames });
@@ -105,7 +111,8 @@ impl Shard {
         let dialled = dial.and_then(|dial| self.links.dials.borrow_mut().remove(&dial));
         let met = self.accept(&link, hello).and_then(|(node, theirs)| {
             let actor = self.links.peer((node, theirs.shard)).or(dialled.clone());
-            let actor = actor.ok_or_else(|| format!("nobody here talks to its shard {}", theirs.shard))?;
+            let actor =
+                actor.ok_or_else(|| format!("nobody here talks to its shard {}", theirs.shard))?;
             Ok((node, theirs, actor))
         });
         match met {
@@ -132,7 +139,11 @@ impl Shard {
         let theirs = Hello::decode(hello).map_err(|error| error.to_string())?;
         self.commons.hello(self.index).check(&theirs).map_err(|error| error.to_string())?;
         if theirs.name != *link.peer() {
-            return Err(format!("it calls itself {} but its certificate says {}", theirs.name, link.peer()));
+            return Err(format!(
+                "it calls itself {} but its certificate says {}",
+                theirs.name,
+                link.peer()
+            ));
         }
         let node = NodeId::of(self.commons.cluster_id, &theirs.name);
         let known = self.commons.cluster.load().nodes.contains_key(&node);

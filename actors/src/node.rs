@@ -21,9 +21,7 @@ use crate::{
     front::Front,
     gossip_membership::GossipMembership,
     handle::NodeHandle,
-    messages::{
-        front::CloseEndpoint, gossip_membership::LeaveCluster, storage_shard::CloseShard,
-    },
+    messages::{front::CloseEndpoint, gossip_membership::LeaveCluster, storage_shard::CloseShard},
     peer_link::Peer,
     register_file::RegisterFile,
     ring_manager::RingManager,
@@ -129,7 +127,8 @@ impl Node {
             listening.push(is_bound);
         }
         let (fronts, storages) = doors.into_iter().map(|door| (door.front, door.storage)).unzip();
-        let first = self.commons.fronts.set(fronts).is_ok() && self.commons.storages.set(storages).is_ok();
+        let first =
+            self.commons.fronts.set(fronts).is_ok() && self.commons.storages.set(storages).is_ok();
         debug_assert!(first, "a node starts once");
         go.send_replace(true);
         for (shard, is_bound) in (0..).zip(listening) {
@@ -326,6 +325,7 @@ fn start_managers(shard: &Rc<Shard>) {
     let membership = shard.start_child(GossipMembership::NAME, String::new(), |me| {
         GossipMembership::new(me, Rc::clone(shard))
     });
-    let first = commons.ring_manager.set(ring_manager).is_ok() && commons.membership.set(membership).is_ok();
+    let first = commons.ring_manager.set(ring_manager).is_ok()
+        && commons.membership.set(membership).is_ok();
     debug_assert!(first, "a node has one of each");
 }

@@ -127,9 +127,9 @@ impl PeerLink {
 
     fn send(&mut self, lane: Lane, frame: Result<Frame, HeaderTooLong>) -> Result<(), Failure> {
         let link = self.link.as_ref().ok_or(Failure::Unreachable)?;
-        let sent = frame.map_err(|error| error.to_string()).and_then(|frame| {
-            link.send(lane, frame).map_err(|error| error.to_string())
-        });
+        let sent = frame
+            .map_err(|error| error.to_string())
+            .and_then(|frame| link.send(lane, frame).map_err(|error| error.to_string()));
         sent.map_err(|reason| {
             self.me.meter().rejected();
             debug!(target: TRANSPORT, peer = %self.peer.site.name, reason, "a frame was not taken");
@@ -290,7 +290,8 @@ impl Actor for PeerLink {
 impl Supervised for PeerLink {
     fn restarting(&mut self, _: &mut Self::Context) {
         let link = self.shard.links.link_of(&self.me);
-        *self = Self { link, ..Self::new(self.me.clone(), Rc::clone(&self.shard), self.peer.clone()) };
+        *self =
+            Self { link, ..Self::new(self.me.clone(), Rc::clone(&self.shard), self.peer.clone()) };
     }
 }
 
@@ -397,9 +398,9 @@ impl Handler<Told<SendReply>> for PeerLink {
         let (SendReply { link, correlation, reply }, _handling) = self.me.open(told);
         let current = self.link.as_ref().is_some_and(|current| current.id() == link);
         if current && correlation != 0 {
-            let frame = reply.encode(correlation).or_else(|_| {
-                PeerReply::Failed(Failure::Refused).encode(correlation)
-            });
+            let frame = reply
+                .encode(correlation)
+                .or_else(|_| PeerReply::Failed(Failure::Refused).encode(correlation));
             // A peer too slow to take its answer times out; it is told nothing else.
             let _ = self.send(Lane::Request, frame);
         }

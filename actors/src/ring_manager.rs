@@ -84,7 +84,9 @@ impl RingManager {
     fn keep(&self, table: BucketTable) -> Result<(), RequestError> {
         self.file.write(&table).map_err(|error| {
             error!(target: MEMBERSHIP, %error, "bucket properties were not stored");
-            RequestError::NotReady { reason: format!("cannot store the properties: {error}").into() }
+            RequestError::NotReady {
+                reason: format!("cannot store the properties: {error}").into(),
+            }
         })?;
         let view = ClusterView { buckets: Arc::new(table), ..ClusterView::clone(&self.view()) };
         self.shard.commons.cluster.publish(view);
@@ -173,11 +175,14 @@ impl RingManager {
                     let registers = vec![register];
                     self.shard.send_control(node, ControlMessage::Registers { ticket, registers });
                 }
-                SettingEffect::Establish => self.replace(BucketRegister { established: true, ..register }),
+                SettingEffect::Establish => {
+                    self.replace(BucketRegister { established: true, ..register })
+                }
                 SettingEffect::Withdraw(before) => self.replace(before),
                 SettingEffect::Reply(answer) => {
                     if let Some(outcome) = under_way.outcome.take() {
-                        let answer = answer.map(|()| BucketRegister { established: true, ..register });
+                        let answer =
+                            answer.map(|()| BucketRegister { established: true, ..register });
                         let _ = outcome.send(answer.map_err(failure));
                     }
                 }
@@ -227,7 +232,10 @@ impl RingManager {
         register: &BucketRegister,
         used: &[Bytes],
     ) -> Option<RegisterRefused> {
-        if register.established || table.get(&register.name).is_some() || !used.contains(&register.name) {
+        if register.established
+            || table.get(&register.name).is_some()
+            || !used.contains(&register.name)
+        {
             return None;
         }
         let (old, new) = (table.defaults(), &register.properties);
@@ -237,7 +245,11 @@ impl RingManager {
         if old.n != new.n {
             return refused("n", old.n.to_string(), new.n.to_string());
         }
-        refused("conflict", conflict_name(old.conflict).to_owned(), conflict_name(new.conflict).to_owned())
+        refused(
+            "conflict",
+            conflict_name(old.conflict).to_owned(),
+            conflict_name(new.conflict).to_owned(),
+        )
     }
 
     fn tick(&mut self) {

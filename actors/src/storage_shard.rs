@@ -123,10 +123,8 @@ impl StorageShard {
         let Some(payload) = self.engine.get(token, &request.key)? else {
             return Ok(PeerReply::Nothing { complete });
         };
-        let corrupt = |_| StorageError::Corrupt {
-            key: request.key.clone(),
-            detail: "it does not decode",
-        };
+        let corrupt =
+            |_| StorageError::Corrupt { key: request.key.clone(), detail: "it does not decode" };
         let record = Record::replicated_part(&payload).map_err(corrupt)?;
         if let Some(known) = request.known {
             let held = Record::decode_replicated(&record).map_err(corrupt)?;
@@ -147,16 +145,8 @@ impl StorageShard {
         };
         let wall = self.shard.commons.environment.clock.wall();
         let reaped_stamp = Stamp::default();
-        let write = Write {
-            context,
-            content,
-            write_id,
-            expires_at,
-            wall,
-            reaped_stamp,
-            conflict,
-            limits,
-        };
+        let write =
+            Write { context, content, write_id, expires_at, wall, reaped_stamp, conflict, limits };
         let written = match record.write(&mut self.minter, write) {
             Ok(written) => written,
             Err(refused) => return request.reply.answer(PeerReply::Refused(refused.into())),
@@ -175,8 +165,7 @@ impl StorageShard {
         let minted = written.minted;
         let generation = self.generation();
         let record = Arc::new(record);
-        let answer =
-            PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
+        let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if minted {
             self.enqueue(token, key, payload, request.reply, answer);
         } else {
@@ -226,7 +215,14 @@ impl StorageShard {
         })
     }
 
-    fn enqueue(&mut self, token: Token, key: Key, payload: Vec<u8>, reply: ReplyTo, answer: PeerReply) {
+    fn enqueue(
+        &mut self,
+        token: Token,
+        key: Key,
+        payload: Vec<u8>,
+        reply: ReplyTo,
+        answer: PeerReply,
+    ) {
         self.batch.bytes += payload.len();
         self.batch.writes.push((token, key, payload));
         self.batch.answers.push((reply, answer));

@@ -23,8 +23,8 @@ use henge_kernel::bucket::BucketProperties;
 use henge_kernel::id::{ClusterId, NodeId, NodeName};
 use henge_kernel::key::PartitionCount;
 
-pub use rules::{InvalidSettings, Quantity, Violation};
 pub use henge_kernel::ring::{Weight, Zone};
+pub use rules::{InvalidSettings, Quantity, Violation};
 pub use words::{Address, ClusterName, InvalidWord, ShardCount};
 
 /// The most nodes of a first layout.

@@ -37,7 +37,6 @@ use std::rc::Rc;
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
 
-
 /// The longest frame on [`Lane::Request`], in bytes: a value of 4 MiB with its siblings' header and room to
 /// spare.
 pub const REQUEST_FRAME_BYTES_MAX: usize = 8 << 20;

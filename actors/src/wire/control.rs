@@ -97,7 +97,8 @@ impl ControlMessage {
             GOSSIP => codec::decode::<Empty>(kind, &header).map(|_| Self::Gossip(tail)),
             REGISTERS => {
                 let RegistersHeader { ticket, registers } = codec::decode(kind, &header)?;
-                let registers = registers.into_iter().map(RegisterBody::own).collect::<Result<_, _>>()?;
+                let registers =
+                    registers.into_iter().map(RegisterBody::own).collect::<Result<_, _>>()?;
                 Ok(Self::Registers { ticket, registers })
             }
             REGISTER_ANSWERED => {
