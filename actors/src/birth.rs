@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     environment::Environment,
     register_file::RegisterFile,
-    settings::Settings,
+    settings::{InvalidSettings, Settings, ShardCount},
     storage::{
         StorageError,
         disk::DiskLock,
@@ -28,6 +28,9 @@ const FORMAT: StateFormat =
 /// Why a node did not start. Nothing was changed in its data directory, unless it is new.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Settings that contradict each other.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
     /// The data directory or a log in it.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -151,14 +154,8 @@ fn shards_of(settings: &Settings, stored: Option<&Stored>) -> u16 {
         shards.parse().ok()
     });
     let chosen = settings.node.shards.map(|shards| shards.get());
-    chosen.or(born).unwrap_or_else(shards_by_cores)
-}
-
-/// One core is left to the surfaces and the system where there are more than two.
-fn shards_by_cores() -> u16 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let shards = if cores <= 2 { 1 } else { cores - 1 };
-    u16::try_from(shards).unwrap_or(64).min(64)
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    chosen.or(born).unwrap_or_else(|| ShardCount::for_cores(cores()).get())
 }
 
 /// What all nodes of a cluster must have been born with.

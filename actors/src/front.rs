@@ -21,8 +21,8 @@ use crate::{
 
 /// The actor.
 pub struct Front {
-    me: ActorRef<Self>,
-    shard: Rc<Shard>,
+    pub(crate) me: ActorRef<Self>,
+    pub(crate) shard: Rc<Shard>,
 }
 
 impl Front {
@@ -106,10 +106,10 @@ impl Handler<Told<MemberJudged>> for Front {
     type Result = ();
 
     fn handle(&mut self, told: Told<MemberJudged>, _: &mut Self::Context) {
-        let (MemberJudged { node, up }, _handling) = self.me.open(told);
+        let (MemberJudged { node, judgement }, _handling) = self.me.open(told);
         for ((peer, _), link) in self.shard.links.peers() {
             if peer == node {
-                link.tell(PeerJudged { up });
+                link.tell(PeerJudged(judgement));
             }
         }
     }

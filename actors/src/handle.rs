@@ -39,7 +39,7 @@ const PARTITIONS_AT_ONCE: usize = 16;
 /// The door to a node: cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct NodeHandle {
-    commons: Arc<Commons>,
+    pub(crate) commons: Arc<Commons>,
 }
 
 impl NodeHandle {

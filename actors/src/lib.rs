@@ -15,12 +15,15 @@ mod links;
 mod messages;
 mod node;
 mod peer_link;
+#[cfg(feature = "simulation")]
+mod planted;
 mod register_file;
 pub mod reports;
 mod ring_manager;
 pub mod settings;
 mod shard;
 mod shell;
+#[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod storage;
 mod storage_reports;

@@ -62,13 +62,6 @@ impl Links {
         self.links.borrow().get(&link).map(|(link, _)| Rc::clone(link))
     }
 
-    /// The newest link whose frames go to `actor`: what it finds after a fall.
-    pub fn link_of(&self, actor: &ActorRef<PeerLink>) -> Option<Rc<dyn Link>> {
-        let links = self.links.borrow();
-        let newest = links.values().rev().find(|(_, owner)| owner.is(actor));
-        newest.map(|(link, _)| Rc::clone(link))
-    }
-
     /// Begins a dial for `actor`.
     pub fn dial(
         &self,
@@ -119,7 +112,7 @@ impl Shard {
             Ok((node, theirs, actor)) => {
                 let id = link.id();
                 self.links.links.borrow_mut().insert(id, (link, actor.clone()));
-                actor.tell(LinkUp { link: id });
+                actor.tell(LinkUp { link: id, run: theirs.run, dialled: dial.is_some() });
                 self.commons.peer_shards.insert(node, theirs.shards);
                 if let Some(membership) = self.commons.membership.get() {
                     membership.tell(PeerMet { node, shards: theirs.shards });

@@ -53,7 +53,7 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// The actor.
 pub struct StorageShard {
-    me: ActorRef<Self>,
+    pub(crate) me: ActorRef<Self>,
     shard: Rc<Shard>,
     open: OpenEngine,
     engine: Box<dyn Engine>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Context, Handler};
+use actix::Handler;
 use henge_kernel::{
     causality::Record,
     coordination::{

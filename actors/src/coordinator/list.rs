@@ -1,6 +1,6 @@
 //! Listings of one partition.
 
-use actix::{Context, Handler};
+use actix::Handler;
 use henge_kernel::{
     coordination::{
         Failure, RequestError,

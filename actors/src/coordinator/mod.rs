@@ -38,7 +38,7 @@ use crate::{
 
 /// The actor.
 pub struct Coordinator {
-    me: ActorRef<Self>,
+    pub(crate) me: ActorRef<Self>,
     shard: Rc<Shard>,
     lease: u64,
     task: Task,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Context, Handler};
+use actix::Handler;
 use bytes::Bytes;
 use henge_kernel::{
     causality::Record,

@@ -26,6 +26,7 @@
 pub mod faults;
 mod lane;
 pub mod quic;
+#[cfg(feature = "simulation")]
 pub mod simulated;
 pub mod tls;
 
