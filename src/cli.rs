@@ -31,7 +31,7 @@ pub struct GlobalArgs {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to use colours; NO_COLOR is honoured
+    /// When to use colours; `NO_COLOR` is honoured
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
     pub color: Colour,
 }
@@ -130,7 +130,7 @@ pub struct CheckConfigArgs {
 /// Changes of single keys.
 #[derive(Debug, Args)]
 pub struct OverrideArgs {
-    /// Set a key of the configuration, above the environment (HENGE_NODE_LISTEN for node.listen) and
+    /// Set a key of the configuration, above the environment (`HENGE_NODE_LISTEN` for node.listen) and
     /// the file; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,

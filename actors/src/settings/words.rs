@@ -57,38 +57,6 @@ impl fmt::Display for ClusterName {
     }
 }
 
-/// A failure domain's name: `[a-z0-9-]{1,32}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Zone(Box<str>);
-
-impl Zone {
-    /// The rule in words.
-    pub const RULE: &str = "1 to 32 characters of a-z, 0-9 and '-'";
-
-    /// Checks `name` and takes it.
-    pub fn new(name: &str) -> Result<Self, InvalidWord> {
-        let name = is_label(name, 32).then(|| name.into()).ok_or_else(|| invalid(name, Self::RULE));
-        name.map(Self)
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for Zone {
-    fn default() -> Self {
-        Self("default".into())
-    }
-}
-
-impl fmt::Display for Zone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
 /// Where a node is reached: a DNS name or an IP address, and a port that is not 0.
 ///
 /// As text `host:port`; an IPv6 address stands in brackets.
@@ -211,38 +179,6 @@ impl fmt::Display for ShardCount {
     }
 }
 
-/// A node's share of the ring relative to the others': 1 to 10,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Weight(u32);
-
-impl Weight {
-    /// The rule in words.
-    pub const RULE: &str = "a number from 1 to 10000";
-
-    /// Takes a weight within the limits.
-    pub fn new(weight: u64) -> Result<Self, InvalidWord> {
-        let fits = u32::try_from(weight).ok().filter(|weight| (1..=10_000).contains(weight));
-        fits.map(Self).ok_or_else(|| invalid(weight.to_string(), Self::RULE))
-    }
-
-    /// The number.
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for Weight {
-    fn default() -> Self {
-        Self(100)
-    }
-}
-
-impl fmt::Display for Weight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +222,5 @@ mod tests {
         for bad in ["", "A", "a_b", "a b", "ä", &"a".repeat(65)] {
             assert!(ClusterName::new(bad).is_err(), "{bad}");
         }
-        assert!(Zone::new(&"z".repeat(33)).is_err());
     }
 }

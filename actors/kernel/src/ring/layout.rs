@@ -40,6 +40,13 @@ impl Zone {
     }
 }
 
+impl Default for Zone {
+    /// `default`: where nodes are that nobody placed.
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
 impl fmt::Debug for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
@@ -80,6 +87,19 @@ impl Weight {
     /// The weight as a number.
     pub fn get(self) -> u32 {
         self.0
+    }
+}
+
+impl Default for Weight {
+    /// 100: room for smaller and for larger nodes.
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
