@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use dashmap::DashMap;
@@ -68,6 +68,7 @@ pub struct Commons {
     /// How children of this node are supervised.
     pub guardian: OnceLock<Guardian>,
     phase: AtomicU8,
+    poisoned: AtomicBool,
     ending: watch::Sender<Option<Ending>>,
 }
 
@@ -113,6 +114,8 @@ impl Commons {
     pub fn new(birth: Birth) -> Arc<Self> {
         let Birth { settings, environment, incarnation, shards, facts, view } = birth;
         let (cluster_id, node) = (settings.cluster_id(), settings.node_id());
+        let now = environment.clock.now();
+        let members = MemberView::unknown(node, view.nodes.keys().copied(), now);
         let limits = settings.limits;
         let requests = u64::from(limits.requests_in_flight_max).div_ceil(shards.into());
         let bytes = limits.request_bytes_in_flight_max.div_ceil(shards.into());
@@ -125,7 +128,7 @@ impl Commons {
             context_key: ContextKey::of(cluster_id),
             roster: Roster::default(),
             cluster: Published::new(view),
-            members: Published::new(MemberView::default()),
+            members: Published::new(members),
             peer_shards: DashMap::new(),
             doors: (0..shards).map(|_| Admission::new(requests, bytes)).collect(),
             fronts: OnceLock::new(),
@@ -134,6 +137,7 @@ impl Commons {
             ring_manager: OnceLock::new(),
             guardian: OnceLock::new(),
             phase: AtomicU8::new(0),
+            poisoned: AtomicBool::new(false),
             ending: watch::Sender::new(None),
             settings,
             environment,
@@ -152,6 +156,16 @@ impl Commons {
     /// The next phase has come.
     pub fn enter(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+    }
+
+    /// A shard of the node takes no more writes, for as long as the process lives.
+    pub fn poison_storage(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Whether a shard of the node takes no more writes.
+    pub fn storage_is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
     }
 
     /// The node cannot go on: whoever runs it is told to stop it.

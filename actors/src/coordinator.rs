@@ -234,6 +234,7 @@ impl Coordinator {
                 self.send(node, request, deadline, Some(self.reply_to(node)));
             }
             PutEffect::ForwardTo(node) => {
+                plan.forwards = true;
                 let (request, deadline) = (PeerRequest::Write(plan.write.clone()), plan.deadline);
                 self.send(node, request, deadline, Some(self.reply_to(node)));
             }

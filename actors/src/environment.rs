@@ -13,7 +13,10 @@ use std::{
 
 use henge_kernel::time::{Instant, WallMillis};
 
-use crate::{storage::disk::Disk, transport::Transport};
+use crate::{
+    storage::disk::Disk,
+    transport::{Transport, faults::Faults},
+};
 
 /// What surrounds a node. All parts are shared by its shards, which may run on several threads.
 #[derive(Clone)]
@@ -26,6 +29,8 @@ pub struct Environment {
     pub transport: Arc<dyn Transport>,
     /// Where records survive.
     pub disk: Arc<dyn Disk>,
+    /// Cuts made on purpose, where the transport obeys them and the node was started to allow it.
+    pub faults: Option<Arc<Faults>>,
 }
 
 /// Tells the time. Timers follow tokio's clock, which a simulation pauses.

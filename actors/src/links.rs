@@ -115,7 +115,7 @@ impl Shard {
                 actor.tell(LinkUp { link: id });
                 self.commons.peer_shards.insert(node, theirs.shards);
                 if let Some(membership) = self.commons.membership.get() {
-                    membership.tell(PeerMet { node, shards: theirs.shards, incarnation: theirs.incarnation });
+                    membership.tell(PeerMet { node, shards: theirs.shards });
                 }
             }
             Err(reason) => {

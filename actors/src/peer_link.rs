@@ -22,7 +22,7 @@ use crate::{
     events::TRANSPORT,
     messages::{
         coordinator::{BeginForwarded, ReplyTo},
-        gossip_membership::{GossipArrived, HealthArrived},
+        gossip_membership::GossipArrived,
         peer_link::{
             DialFailed, FramesArrived, LinkDown, LinkUp, PeerJudged, SendControl, SendReply,
             SendRequest,
@@ -254,11 +254,6 @@ impl PeerLink {
             ControlMessage::Gossip(packet) => {
                 if let Some(membership) = commons.membership.get() {
                     membership.tell(GossipArrived { from, packet });
-                }
-            }
-            ControlMessage::Health(health) => {
-                if let Some(membership) = commons.membership.get() {
-                    membership.tell(HealthArrived { from, health });
                 }
             }
             ControlMessage::Registers { ticket, registers } => {

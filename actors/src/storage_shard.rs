@@ -12,7 +12,7 @@ use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
     causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
-    coordination::{Failure, Generation},
+    coordination::{Failure, Generation, RequestError},
     id::ShardUid,
     key::{Key, Token},
     membership::StorageState,
@@ -31,13 +31,22 @@ use crate::{
         },
     },
     shard::Shard,
-    storage::{Change, Engine, Sequence, StorageError},
+    storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     storage_reports::{list_keys, replica_report},
     wire::{Minted, PeerReply},
 };
 
 /// Opens the shard's engine, at the start and after a fall.
-pub type OpenEngine = Box<dyn Fn() -> Result<Box<dyn Engine>, StorageError>>;
+pub type OpenEngine = Box<dyn Fn() -> Result<Opened, StorageError>>;
+
+/// An engine that was opened.
+pub struct Opened {
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    /// Whether changes may be missing that were once durable: writes count, answers to reads do
+    /// not, until the other homes have been asked.
+    pub suspect: bool,
+}
 
 /// A batch is written when it holds this many bytes, even if the mailbox is not empty.
 const BATCH_BYTES: usize = 1 << 20;
@@ -48,10 +57,10 @@ pub struct StorageShard {
     shard: Rc<Shard>,
     open: OpenEngine,
     engine: Box<dyn Engine>,
+    suspect: bool,
     minter: Minter,
     batch: Batch,
     syncing: bool,
-    state: StorageState,
 }
 
 /// What waits for the next write(2).
@@ -74,12 +83,12 @@ impl StorageShard {
     /// The actor's name in events and reports.
     pub const NAME: &'static str = "StorageShard";
 
-    /// Opens the engine and draws this run's uid.
-    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, open: OpenEngine) -> Result<Self, StorageError> {
-        let engine = open()?;
+    /// Draws this run's uid.
+    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, open: OpenEngine, opened: Opened) -> Self {
+        let Opened { engine, suspect } = opened;
         let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
-        let (batch, state) = (Batch::default(), StorageState::Ok);
-        Ok(Self { me, shard, open, engine, minter, batch, syncing: false, state })
+        let batch = Batch::default();
+        Self { me, shard, open, engine, suspect, minter, batch, syncing: false }
     }
 
     fn now(&self) -> Instant {
@@ -103,18 +112,21 @@ impl StorageShard {
         Record::decode_stored(&payload, self.minter.uid()).map_err(|error| {
             // The checksum held, so this is a bug or a format of the future: never "not found".
             error!(target: STORAGE, shard = self.shard.index, %error, "a record does not decode");
-            StorageError::Corrupt { key: key.clone() }
+            StorageError::Corrupt { key: key.clone(), detail: "it does not decode" }
         })
     }
 
     fn read(&mut self, request: &ReadRecord) -> Result<PeerReply, StorageError> {
         let token = request.key.token();
-        let complete = self.state != StorageState::Suspect;
+        let complete = !self.suspect;
         self.write_if_waiting(token);
         let Some(payload) = self.engine.get(token, &request.key)? else {
             return Ok(PeerReply::Nothing { complete });
         };
-        let corrupt = |_| StorageError::Corrupt { key: request.key.clone() };
+        let corrupt = |_| StorageError::Corrupt {
+            key: request.key.clone(),
+            detail: "it does not decode",
+        };
         let record = Record::replicated_part(&payload).map_err(corrupt)?;
         if let Some(known) = request.known {
             let held = Record::decode_replicated(&record).map_err(corrupt)?;
@@ -255,17 +267,14 @@ impl StorageShard {
         }
     }
 
-    /// Tells the node when the state of the storage has changed.
-    fn judge(&mut self) {
-        let state = match self.engine.poisoned() {
-            Some(_) => StorageState::Poisoned,
-            None if self.engine.counts().quarantined > 0 => StorageState::Damaged,
-            None => self.state,
-        };
-        if state != self.state {
-            self.state = state;
-            error!(target: STORAGE, shard = self.shard.index, ?state, "the state of the storage changed");
+    /// Tells the node what state the storage is in.
+    fn judge(&self) {
+        let poisoned = self.engine.poisoned();
+        if let Some(cause) = &poisoned {
+            error!(target: STORAGE, shard = self.shard.index, %cause, "the log takes no more writes");
+            self.shard.commons.poison_storage();
         }
+        let state = if poisoned.is_some() { StorageState::Poisoned } else { StorageState::Ok };
         self.shard.tell_membership(StorageChanged { shard: self.shard.index, state });
     }
 
@@ -283,7 +292,10 @@ impl StorageShard {
 fn refusal(error: &StorageError) -> PeerReply {
     match error {
         StorageError::Corrupt { .. } => PeerReply::Failed(Failure::Corrupt),
-        error => error.as_refusal().map_or(PeerReply::Failed(Failure::Refused), PeerReply::Refused),
+        StorageError::Full { needed } => {
+            PeerReply::Refused(RequestError::StorageFull { free: 0, needed: *needed })
+        }
+        _ => PeerReply::Failed(Failure::Refused),
     }
 }
 
@@ -300,15 +312,16 @@ impl Actor for StorageShard {
 impl Supervised for StorageShard {
     #[expect(clippy::panic, reason = "a log that does not open again is one more fall")]
     fn restarting(&mut self, _: &mut Self::Context) {
+        // The old engine holds the lock of its directory: it goes before the new one comes.
+        self.engine = Box::new(MemoryEngine::new());
         match (self.open)() {
-            Ok(engine) => self.engine = engine,
+            Ok(Opened { engine, suspect }) => (self.engine, self.suspect) = (engine, suspect),
             Err(error) => panic!("the log does not open again: {error}"),
         }
         let uid = ShardUid(self.shard.commons.environment.entropy.draw("shard uid"));
         self.minter = Minter::new(uid);
         self.batch = Batch::default();
         self.syncing = false;
-        self.state = StorageState::Ok;
     }
 }
 
@@ -408,9 +421,10 @@ impl Handler<Told<InspectRecord>> for StorageShard {
         let report = self
             .load(request.key.token(), &request.key)
             .map(|record| replica_report(&self.shard.commons, &request.key, &record));
-        let refused = |error: StorageError| error.as_request_error();
         // An asker that has gone wants no report.
-        let _ = request.outcome.send(report.map_err(refused));
+        let _ = request.outcome.send(report.map_err(|error| RequestError::NotReady {
+            reason: format!("the record cannot be read: {error}").into(),
+        }));
     }
 }
 

@@ -1,7 +1,7 @@
 //! To [`GossipMembership`](crate::gossip_membership::GossipMembership).
 
 use bytes::Bytes;
-use henge_kernel::id::{Incarnation, NodeId};
+use henge_kernel::id::NodeId;
 
 /// A gossip packet came in.
 #[derive(Debug)]
@@ -12,15 +12,6 @@ pub struct GossipArrived {
     pub packet: Bytes,
 }
 
-/// What a peer says of its own health came in.
-#[derive(Debug)]
-pub struct HealthArrived {
-    /// Of whom.
-    pub from: NodeId,
-    /// Its encoding.
-    pub health: Bytes,
-}
-
 /// A handshake with a peer was finished.
 #[derive(Clone, Copy, Debug)]
 pub struct PeerMet {
@@ -28,8 +19,6 @@ pub struct PeerMet {
     pub node: NodeId,
     /// How many shards it has.
     pub shards: u16,
-    /// The life of its data directory.
-    pub incarnation: Incarnation,
 }
 
 /// The state of a shard's storage changed.

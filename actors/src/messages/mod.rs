@@ -10,8 +10,8 @@
 //! | `SendRequest` `SendReply` `SendControl` | any actor of the shard | `PeerLink` | a frame |
 //! | `LinkUp` `LinkDown` `DialFailed` `FramesArrived` | the endpoint | `PeerLink` | |
 //! | `PeerJudged` | `GossipMembership` | `Front`, then `PeerLink` | |
-//! | `ClientGet` `ClientPut` `ClientList` | `NodeHandle` | `Front` | |
-//! | `GossipArrived` `HealthArrived` `PeerMet` | `PeerLink` | `GossipMembership` | control frames |
+//! | `BeginGet` `BeginPut` `BeginList` | `NodeHandle` | `Front` | |
+//! | `GossipArrived` `PeerMet` | `PeerLink` | `GossipMembership` | control frames |
 //! | `SetBucket` | `NodeHandle` | `RingManager` | |
 //! | `RegisterArrived` `RegisterAnswered` `PeerMet` | `PeerLink` | `RingManager` | control frames |
 //! | `ChildDown` | any child | `NodeSupervisor` | |

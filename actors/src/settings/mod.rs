@@ -22,8 +22,8 @@ use std::path::PathBuf;
 use henge_kernel::bucket::BucketProperties;
 use henge_kernel::id::{ClusterId, NodeId, NodeName};
 use henge_kernel::key::PartitionCount;
-use henge_kernel::ring::{Weight, Zone};
 
+pub use henge_kernel::ring::{Weight, Zone};
 pub use rules::{InvalidSettings, Quantity, Violation};
 pub use words::{Address, ClusterName, InvalidWord, ShardCount};
 

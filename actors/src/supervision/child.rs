@@ -22,19 +22,8 @@ use crate::{
     actor_ref::ActorRef,
     environment::Clock,
     events::{ACTOR, Meter},
+    messages::node_supervisor::ChildDown,
 };
-
-/// A child fell too often and was given up: its parent must decide.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub struct ChildDown {
-    /// Name of the actor.
-    pub actor: &'static str,
-    /// The shard on which it ran.
-    pub shard: u16,
-    /// What the last panic said.
-    pub reason: String,
-}
 
 /// What a child needs to know of the house.
 #[derive(Clone)]

@@ -11,5 +11,5 @@ mod child;
 mod node_supervisor;
 
 pub use backoff::{Backoff, BackoffPolicy};
-pub use child::{Child, ChildDown, Guardian};
+pub use child::{Child, Guardian};
 pub use node_supervisor::NodeSupervisor;

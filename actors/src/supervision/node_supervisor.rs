@@ -9,11 +9,11 @@ use std::{sync::Arc, time::Duration};
 use actix::{Actor, AsyncContext as _, Context, Handler};
 use tracing::error;
 
-use super::ChildDown;
 use crate::{
     commons::{Commons, Ending},
     coordinator::Coordinator,
     events::{ACTOR, LastTold},
+    messages::node_supervisor::ChildDown,
 };
 
 /// The root of a node's supervision tree.

@@ -7,6 +7,7 @@
 //! | `lane.rs` | frames over a QUIC stream: outbox and deframer |
 //! | `faults.rs` | cuts made on purpose, at the socket |
 //! | `tls/` | who may talk: the CA of a cluster, certificates of nodes and clients |
+//! | `simulated/` | [`simulated::SimulatedNetwork`]: a seeded network in memory, for tests |
 //!
 //! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
 //! frame means is the business of `wire`; how long to wait before the next dial that of the actor
@@ -25,6 +26,7 @@
 pub mod faults;
 mod lane;
 pub mod quic;
+pub mod simulated;
 pub mod tls;
 
 use core::fmt;
@@ -34,6 +36,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
+
 
 /// The longest frame on [`Lane::Request`], in bytes: a value of 4 MiB with its siblings' header and room to
 /// spare.
@@ -80,7 +83,8 @@ pub trait Endpoint {
     fn close(&self, reason: &str);
 
     /// Resolves, within a bound, when everything that a closed endpoint had to say is sent. Call
-    /// [`Endpoint::close`] first.
+    /// [`Endpoint::close`] first. The address is free for another when the endpoint and its links
+    /// are dropped, too.
     fn closed(&self) -> Pin<Box<dyn Future<Output = ()>>>;
 }
 
@@ -107,7 +111,8 @@ pub trait Link {
     /// lost with its link is reported by [`TransportEvent::Closed`] only.
     fn send(&self, lane: Lane, frame: Frame) -> Result<(), SendError>;
 
-    /// Closes the link, telling the peer the `reason`. Frames not yet sent are lost. Idempotent.
+    /// Closes the link, telling the peer the `reason`. Frames not yet sent are lost; some may still
+    /// come in before [`TransportEvent::Closed`]. Idempotent.
     fn close(&self, reason: &str);
 }
 

@@ -13,9 +13,8 @@ use super::codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame};
 use crate::{messages::ring_manager::RegisterRefused, transport::Frame};
 
 const GOSSIP: u8 = 16;
-const HEALTH: u8 = 17;
-const REGISTERS: u8 = 18;
-const REGISTER_ANSWERED: u8 = 19;
+const REGISTERS: u8 = 17;
+const REGISTER_ANSWERED: u8 = 18;
 
 /// The most registers in one message: with the longest names they fit the lane's frames.
 pub const REGISTERS_PER_MESSAGE_MAX: usize = 100;
@@ -25,8 +24,6 @@ pub const REGISTERS_PER_MESSAGE_MAX: usize = 100;
 pub enum ControlMessage {
     /// A packet of the membership protocol.
     Gossip(Bytes),
-    /// What the peer says of its own health.
-    Health(Bytes),
     /// Bucket properties: take them in, and answer if there is a ticket (not 0).
     Registers {
         /// Under which the sender waits.
@@ -79,9 +76,6 @@ impl ControlMessage {
             Self::Gossip(packet) => {
                 Ok(Frame::with_tail(codec::encode(GOSSIP, &Empty {})?, packet.clone()))
             }
-            Self::Health(health) => {
-                Ok(Frame::with_tail(codec::encode(HEALTH, &Empty {})?, health.clone()))
-            }
             Self::Registers { ticket, registers } => {
                 let registers = registers.iter().map(RegisterBody::of).collect();
                 codec::encode(REGISTERS, &RegistersHeader { ticket: *ticket, registers })
@@ -101,7 +95,6 @@ impl ControlMessage {
         let (kind, header, tail) = codec::split(frame)?;
         match kind {
             GOSSIP => codec::decode::<Empty>(kind, &header).map(|_| Self::Gossip(tail)),
-            HEALTH => codec::decode::<Empty>(kind, &header).map(|_| Self::Health(tail)),
             REGISTERS => {
                 let RegistersHeader { ticket, registers } = codec::decode(kind, &header)?;
                 let registers = registers.into_iter().map(RegisterBody::own).collect::<Result<_, _>>()?;

@@ -10,11 +10,11 @@ use super::codec::{BorrowDecode, Encode};
 #[derive(Encode, BorrowDecode)]
 pub(super) enum WireError<'a> {
     BadRequest { field: &'a str, value: &'a str, limit: &'a str },
-    BadContext,
+    BadContext { reason: &'a str },
     ContextRequired,
     PreconditionFailed,
     TooLarge { size: u64, max: u64 },
-    TooManySiblings { siblings: u64, bytes: u64 },
+    TooManySiblings { versions: usize, versions_max: usize, record_bytes: usize, record_bytes_max: usize },
     Forbidden { action: &'a str },
     BucketPropertyFixed { field: &'a str, fixed: &'a str, value: &'a str },
     StaleProperties { used: u64, newest: u64 },
@@ -32,13 +32,21 @@ impl<'a> WireError<'a> {
             RequestError::BadRequest { field, value, limit } => {
                 Self::BadRequest { field, value, limit }
             }
-            RequestError::BadContext => Self::BadContext,
+            RequestError::BadContext { reason } => Self::BadContext { reason },
             RequestError::ContextRequired => Self::ContextRequired,
             RequestError::PreconditionFailed => Self::PreconditionFailed,
             RequestError::TooLarge { size, max } => Self::TooLarge { size: *size, max: *max },
-            RequestError::TooManySiblings { siblings, bytes } => {
-                Self::TooManySiblings { siblings: *siblings, bytes: *bytes }
-            }
+            RequestError::TooManySiblings {
+                versions,
+                versions_max,
+                record_bytes,
+                record_bytes_max,
+            } => Self::TooManySiblings {
+                versions: *versions,
+                versions_max: *versions_max,
+                record_bytes: *record_bytes,
+                record_bytes_max: *record_bytes_max,
+            },
             RequestError::Forbidden { action } => Self::Forbidden { action },
             RequestError::BucketPropertyFixed { field, fixed, value } => {
                 Self::BucketPropertyFixed { field, fixed, value }
@@ -74,13 +82,21 @@ impl<'a> WireError<'a> {
                 value: value.to_owned(),
                 limit: limit.to_owned(),
             },
-            Self::BadContext => RequestError::BadContext,
+            Self::BadContext { reason } => RequestError::BadContext { reason: text(reason) },
             Self::ContextRequired => RequestError::ContextRequired,
             Self::PreconditionFailed => RequestError::PreconditionFailed,
             Self::TooLarge { size, max } => RequestError::TooLarge { size, max },
-            Self::TooManySiblings { siblings, bytes } => {
-                RequestError::TooManySiblings { siblings, bytes }
-            }
+            Self::TooManySiblings {
+                versions,
+                versions_max,
+                record_bytes,
+                record_bytes_max,
+            } => RequestError::TooManySiblings {
+                versions,
+                versions_max,
+                record_bytes,
+                record_bytes_max,
+            },
             Self::Forbidden { action } => RequestError::Forbidden { action: text(action) },
             Self::BucketPropertyFixed { field, fixed, value } => {
                 RequestError::BucketPropertyFixed {

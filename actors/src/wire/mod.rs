@@ -14,15 +14,13 @@ mod failure;
 mod hello;
 mod reply;
 mod request;
-#[cfg(test)]
-mod tests;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use codec::{HeaderTooLong, MalformedFrame};
-pub use control::ControlMessage;
+pub use control::{ControlMessage, REGISTERS_PER_MESSAGE_MAX};
 pub use hello::{Hello, HelloRefused, PROTOCOL_MAX, PROTOCOL_MIN};
 pub use reply::{ListedKeys, Minted, PeerReply};
 pub use request::{ForwardedWrite, PeerRequest};

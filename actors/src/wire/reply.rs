@@ -1,10 +1,11 @@
 //! What a shard answers: to a peer in a frame, to a coordinator beside it as it is.
 
+use std::sync::Arc;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use henge_kernel::{
-    causality::{Context, Written},
+    causality::{Actor, Context, Dot, Record, Written},
     coordination::{Failure, Generation, Replicas, RequestError},
-    causality::{Actor, Dot},
     id::ShardUid,
     key::Token,
 };
@@ -14,7 +15,7 @@ use super::{
     failure::WireError,
 };
 use crate::{
-    api::{KeyPosition},
+    api::KeyPosition,
     transport::Frame,
 };
 
@@ -70,8 +71,10 @@ pub enum PeerReply {
 pub struct Minted {
     /// The dot and the client's new context.
     pub written: Written,
-    /// The whole record in its replicated form.
-    pub record: Bytes,
+    /// The whole record.
+    pub record: Arc<Record>,
+    /// The same in its replicated form.
+    pub encoded: Bytes,
     /// The generation under which it was minted.
     pub generation: Generation,
 }
@@ -81,8 +84,8 @@ pub struct Minted {
 pub struct ListedKeys {
     /// The keys.
     pub keys: Vec<KeyPosition>,
-    /// Whether the partition may hold more.
-    pub more: bool,
+    /// Where to go on, if the partition may hold more.
+    pub resume: Option<KeyPosition>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -98,7 +101,7 @@ enum Body<'a> {
     Found { generation: u64, complete: bool },
     Stored,
     Written { context: &'a [u8], dot: (u64, u64, u64), body: bool, replicas: (u8, u8, u8) },
-    Listed { count: u16, more: bool },
+    Listed { count: u16, resume: Option<(u64, &'a [u8])> },
     Refused(WireError<'a>),
     Failed(u8),
 }
@@ -132,7 +135,8 @@ impl PeerReply {
             }
             Self::Listed(listed) => {
                 let count = u16::try_from(listed.keys.len()).map_err(|_| HeaderTooLong)?;
-                (Body::Listed { count, more: listed.more }, listed.tail())
+                let resume = listed.resume.as_ref().map(|place| (place.token.0, &place.key[..]));
+                (Body::Listed { count, resume }, listed.tail())
             }
             Self::Refused(error) => (Body::Refused(WireError::of(error)), none),
             Self::Failed(failure) => {
@@ -164,7 +168,13 @@ impl PeerReply {
                     replicas: Replicas { acks, fallbacks, homes },
                 }
             }
-            Body::Listed { count, more } => Self::Listed(ListedKeys::from_tail(count, more, tail)?),
+            Body::Listed { count, resume } => {
+                let resume = resume.map(|(token, key)| KeyPosition {
+                    token: Token(token),
+                    key: Bytes::copy_from_slice(key),
+                });
+                Self::Listed(ListedKeys { keys: keys_from_tail(count, tail)?, resume })
+            }
             Body::Refused(error) => Self::Refused(error.own()),
             Body::Failed(place) => {
                 let failure = FAILURES.get(usize::from(place)).copied();
@@ -186,18 +196,18 @@ impl ListedKeys {
         }
         tail.freeze()
     }
+}
 
-    fn from_tail(count: u16, more: bool, mut tail: Bytes) -> Result<Self, MalformedFrame> {
-        let truncated = || MalformedFrame::Rule { reason: "a list of keys is cut off".to_owned() };
-        let mut keys = Vec::with_capacity(usize::from(count).min(tail.len() / 10));
-        for _ in 0..count {
-            let token = Token(tail.try_get_u64_le().map_err(|_| truncated())?);
-            let length = usize::from(tail.try_get_u16_le().map_err(|_| truncated())?);
-            if tail.len() < length {
-                return Err(truncated());
-            }
-            keys.push(KeyPosition { token, key: tail.split_to(length) });
+fn keys_from_tail(count: u16, mut tail: Bytes) -> Result<Vec<KeyPosition>, MalformedFrame> {
+    let truncated = || MalformedFrame::Rule { reason: "a list of keys is cut off".to_owned() };
+    let mut keys = Vec::with_capacity(usize::from(count).min(tail.len() / 10));
+    for _ in 0..count {
+        let token = Token(tail.try_get_u64_le().map_err(|_| truncated())?);
+        let length = usize::from(tail.try_get_u16_le().map_err(|_| truncated())?);
+        if tail.len() < length {
+            return Err(truncated());
         }
-        Ok(Self { keys, more })
+        keys.push(KeyPosition { token, key: tail.split_to(length) });
     }
+    Ok(keys)
 }

@@ -6,6 +6,7 @@
 mod change;
 mod properties;
 mod register;
+mod setting;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,8 @@ mod tests;
 pub use change::{BucketChange, Setting};
 pub use properties::{
     BucketProperties, Durability, InvalidDurability, N_MAX, TTL_MAX, VALUE_BYTES_MAX, Violation,
-    Violations,
+    Violations, conflict_name,
 };
 pub use register::{BucketRegister, RegisterVersion};
-pub use table::{BUCKETS_MAX, BucketTable, SetRefused, TableFull};
+pub use setting::{SettingEffect, SettingEvent, SettingFailed, SettingRequest, SettingRun};
+pub use table::{BUCKETS_MAX, BucketTable, Naming, SetRefused, TableFull};

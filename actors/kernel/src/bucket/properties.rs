@@ -224,7 +224,7 @@ impl fmt::Display for Violations {
 }
 
 /// `siblings` or `lww`.
-pub(super) fn conflict_name(conflict: Conflict) -> &'static str {
+pub fn conflict_name(conflict: Conflict) -> &'static str {
     match conflict {
         Conflict::Siblings => "siblings",
         Conflict::Lww => "lww",

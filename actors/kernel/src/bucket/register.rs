@@ -30,8 +30,8 @@ pub struct BucketRegister {
     pub version: RegisterVersion,
     /// The properties that were set.
     pub properties: BucketProperties,
-    /// Whether the bucket can be used: at once with the cluster's own `n`, else as soon as every
-    /// member of the layout has stored the register.
+    /// Whether the bucket can be used: at once with the cluster's own `n` and `conflict`, else as
+    /// soon as every member of the layout has stored the register.
     pub established: bool,
 }
 

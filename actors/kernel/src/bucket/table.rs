@@ -50,9 +50,28 @@ impl BucketTable {
         self.registers.values()
     }
 
-    /// Whether requests on `bucket` can be served: not while its own `n` is unknown to a member.
+    /// Whether requests on `bucket` can be served: not while its own `n` or `conflict` is unknown
+    /// to a member.
     pub fn is_ready(&self, bucket: &[u8]) -> bool {
         self.registers.get(bucket).is_none_or(|register| register.established)
+    }
+
+    /// What a replica makes of the version of a bucket's properties that a request `named`.
+    pub fn compare(&self, bucket: &[u8], named: Option<RegisterVersion>) -> Naming<'_> {
+        let here = self.registers.get(bucket);
+        let known = here.map(|register| register.version);
+        let newer_here = here.filter(|_| known > named);
+        // `n` and `conflict` never change once they are set, so only one who knows no setting at
+        // all can differ in them from one who does.
+        let refused = match (here, named) {
+            (Some(register), None) => {
+                let (ours, theirs) = (&register.properties, &self.defaults);
+                ours.n != theirs.n || ours.conflict != theirs.conflict
+            }
+            (None, Some(_)) => true,
+            (Some(_), Some(_)) | (None, None) => false,
+        };
+        Naming { newer_here, refused }
     }
 
     /// The register that a request to set properties asks for; the table itself is unchanged.
@@ -81,7 +100,9 @@ impl BucketTable {
                 let counter =
                     current.map_or(1, |register| register.version.counter.saturating_add(1));
                 let version = RegisterVersion { counter, setter };
-                let established = current.is_some() || properties.n == self.defaults.n;
+                let same = properties.n == self.defaults.n
+                    && properties.conflict == self.defaults.conflict;
+                let established = current.is_some() || same;
                 Ok(BucketRegister { name: bucket.clone(), version, properties, established })
             }
         }
@@ -113,6 +134,15 @@ impl BucketTable {
         register.established = true;
         Some(register)
     }
+}
+
+/// The verdict of [`BucketTable::compare`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Naming<'a> {
+    /// What the asker does not know yet; send it.
+    pub newer_here: Option<&'a BucketRegister>,
+    /// The two may differ in what places or settles the bucket's data: one must learn first.
+    pub refused: bool,
 }
 
 fn check_fixed(old: &BucketProperties, new: &BucketProperties) -> Result<(), SetRefused> {

@@ -101,7 +101,9 @@ fn set(table: &mut BucketTable, pairs: &[&str], used: bool) -> Result<BucketRegi
 #[test]
 fn n_and_conflict_are_chosen_by_the_first_setting() {
     let mut table = table();
-    set(&mut table, &["conflict=lww"], false).unwrap();
+    let lww = set(&mut table, &["conflict=lww"], false).unwrap();
+    assert!(!lww.established, "one who does not know it would mint siblings");
+    table.establish(b"b", lww.version).unwrap();
     let fixed = set(&mut table, &["conflict=siblings"], false).unwrap_err();
     assert_eq!(
         fixed.to_string(),
@@ -158,6 +160,21 @@ fn there_are_at_most_ten_thousand_buckets_with_properties() {
     let name = Bytes::from_static(b"b7");
     let known = table.propose(&name, &change(&["r=3"]), false, NodeId(1)).unwrap();
     assert_eq!(table.merge(known), Ok(true), "those that are there can change");
+}
+
+#[test]
+fn who_knows_no_setting_may_not_place_data_that_one_places_elsewhere() {
+    let mut table = table();
+    let plain = set(&mut table, &["r=1"], false).unwrap();
+    let naming = table.compare(b"b", None);
+    assert_eq!((naming.newer_here, naming.refused), (Some(&plain), false), "only r differs");
+    assert_eq!(table.compare(b"b", Some(plain.version)).newer_here, None);
+    assert!(table.compare(b"other", Some(plain.version)).refused, "unknown here: fetch it first");
+
+    let mut table = self::table();
+    let lww = set(&mut table, &["conflict=lww"], false).unwrap();
+    let naming = table.compare(b"b", None);
+    assert_eq!((naming.newer_here, naming.refused), (Some(&lww), true));
 }
 
 #[test]

@@ -166,23 +166,26 @@ impl<'a> Reader<'a> {
 
     pub(super) fn history(&mut self) -> Result<History, DecodeError> {
         let mut history = History::new();
+        let mut previous = None;
         for _ in 0..self.count()? {
-            let actor = self.actor()?;
-            let runs = self.count()?;
+            let (actor, runs) = (self.actor()?, self.count()?);
+            if previous.is_some_and(|previous| previous >= actor) {
+                return Err(malformed("actors out of order"));
+            }
             if runs == 0 {
                 return Err(malformed("an actor without dots"));
             }
             let mut least = Some(1);
             for _ in 0..runs {
                 let run = self.run(actor, least)?;
-                if !history.push(run) {
-                    return Err(malformed("actors out of order"));
-                }
+                history.push(run);
                 least = run.last.checked_add(2);
             }
+            previous = Some(actor);
         }
         Ok(history)
     }
+
     fn run(&mut self, actor: Actor, from: Option<u64>) -> Result<Run, DecodeError> {
         let overflow = malformed("a counter has more than 64 bits");
         let (gap, length) = (self.varint()?, self.varint()?);

@@ -59,8 +59,14 @@ impl Record {
         Ok(record)
     }
 
-    /// Appends the whole record, the shard's own part in front.
+    /// Appends the whole record: the shard's own part, then the part that replicas share.
     pub fn encode_stored(&self, out: &mut Vec<u8>) {
+        self.encode_own(out);
+        self.encode_replicated(out);
+    }
+
+    /// Appends the shard's own part, with which the stored form begins.
+    pub fn encode_own(&self, out: &mut Vec<u8>) {
         out.push(STORED_FORMAT);
         out.push(u8::from(self.right.is_some()));
         if let Some(right) = self.right {
@@ -71,7 +77,15 @@ impl Record {
         for mark in &self.marks {
             out.extend_from_slice(&mark.0.to_be_bytes());
         }
-        self.encode_replicated(out);
+    }
+
+    /// The part of a stored record that replicas share, as it stands there.
+    pub fn replicated_part(stored: &Bytes) -> Result<Bytes, DecodeError> {
+        let mut reader = Reader::new(stored);
+        reader.format("stored record", STORED_FORMAT)?;
+        read_right(&mut reader)?;
+        read_marks(&mut reader)?;
+        Ok(stored.slice_ref(reader.rest()))
     }
 
     /// Reads what [`Record::encode_stored`] wrote, to the last byte, in the run of the shard that

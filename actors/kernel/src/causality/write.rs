@@ -5,15 +5,14 @@ use smallvec::SmallVec;
 use super::{Conflict, Content, Context, Dot, Minter, Record, Stamp, Version};
 use crate::{id::WriteId, time::WallMillis};
 
-/// How many siblings, and how many bytes of them, a record takes from those who do not look.
+/// How many siblings, and how many bytes of them, a put may leave beside what it has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordLimits {
     /// Versions at which to warn.
     pub versions_warn: usize,
-    /// Versions at which a put must cover one of them.
+    /// Versions that a record may have after a put.
     pub versions_max: usize,
-    /// Bytes of all values that a put must not exceed without covering a version; at least twice
-    /// the greatest value.
+    /// Bytes that all values may have after a put; at least twice the greatest value.
     pub record_bytes_max: usize,
 }
 
@@ -63,17 +62,17 @@ pub struct Written {
 /// A put that is refused; the record is as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteRefused {
-    /// The record is full, and the put's context covers none of its versions.
+    /// What the put's context does not cover leaves no room for another sibling.
     #[error(
-        "the key has {versions} siblings (limit {versions_max}), with this value {record_bytes} \
-         bytes (limit {record_bytes_max}), and the context covers none of them"
+        "the key has {versions} siblings that the context does not cover (limit {versions_max}), \
+         with the new value {record_bytes} bytes (limit {record_bytes_max})"
     )]
     TooManySiblings {
-        /// Versions in the record.
+        /// Versions that the context does not cover.
         versions: usize,
         /// The limit of versions.
         versions_max: usize,
-        /// Bytes of all values, the refused one included.
+        /// Bytes of their values and of the refused one.
         record_bytes: usize,
         /// The limit of bytes.
         record_bytes_max: usize,
@@ -84,8 +83,8 @@ impl Record {
     /// Mints a version that overwrites those which the context covers.
     ///
     /// The caller makes the record durable (as far as its mode asks for) before anything of it
-    /// leaves the shard. A put is refused only where the record is full and the put would add a
-    /// sibling blindly; a delete never is.
+    /// leaves the shard. A put that would take the record past its limits is refused, unless its
+    /// context covers all there is; a delete never is.
     pub fn write(&mut self, minter: &mut Minter, write: Write) -> Result<Written, WriteRefused> {
         let seen = self.dots_covered_by(&write.context);
         if let Some(held) = self.versions.iter().find(|held| held.write_id == write.write_id) {
@@ -97,16 +96,16 @@ impl Record {
                 versions: self.versions.len(),
             });
         }
-        let crowded = seen.is_empty() && self.is_full(&write);
-        if crowded && write.content.is_value() {
-            return Err(self.too_many_siblings(&write));
+        let crowded = self.lacks_room_for(&write);
+        if let (Some(refused), Content::Value(_)) = (crowded, &write.content) {
+            return Err(refused);
         }
         let past = self.stamp().max(write.context.stamp()).max(write.reaped_stamp);
         let stamp = Stamp::after(write.wall, past);
         self.versions.retain(|version| {
             // Deletes must not pile up either: where there is no room, the new tombstone takes
             // the place of those that stand here. It says what they said.
-            !(write.context.covers(version.dot) || crowded && !version.content.is_value())
+            !(write.context.covers(version.dot) || crowded.is_some() && !version.content.is_value())
         });
         self.history.union(write.context.history());
         let (dot, amnesia) = self.mint(minter);
@@ -121,22 +120,25 @@ impl Record {
         dots.filter(|dot| context.covers(*dot)).collect()
     }
 
-    /// Whether another sibling is too much. Where concurrent writes do not stay, none ever is.
-    fn is_full(&self, write: &Write) -> bool {
-        let bytes = self.value_bytes() + write.content.size();
-        write.conflict == Conflict::Siblings
-            && !self.versions.is_empty()
-            && (self.versions.len() >= write.limits.versions_max
-                || bytes > write.limits.record_bytes_max)
-    }
-
-    fn too_many_siblings(&self, write: &Write) -> WriteRefused {
-        WriteRefused::TooManySiblings {
-            versions: self.versions.len(),
-            versions_max: write.limits.versions_max,
-            record_bytes: self.value_bytes() + write.content.size(),
-            record_bytes_max: write.limits.record_bytes_max,
-        }
+    /// Why a put must not be added to what its context does not cover. That it covers *something*
+    /// is not enough: two homes that overwrite the same version each add a sibling when they
+    /// merge, so the limits would be passed again and again. Where concurrent writes do not stay,
+    /// there is always room.
+    fn lacks_room_for(&self, write: &Write) -> Option<WriteRefused> {
+        let RecordLimits { versions_max, record_bytes_max, .. } = write.limits;
+        let unseen = self.versions.iter().filter(|version| !write.context.covers(version.dot));
+        let (versions, bytes) = unseen.fold((0, 0), |(versions, bytes), version| {
+            (versions + 1, bytes + version.content.size())
+        });
+        let record_bytes = bytes + write.content.size();
+        let full = versions >= versions_max || record_bytes > record_bytes_max;
+        let too_many = write.conflict == Conflict::Siblings && versions > 0 && full;
+        too_many.then_some(WriteRefused::TooManySiblings {
+            versions,
+            versions_max,
+            record_bytes,
+            record_bytes_max,
+        })
     }
 
     /// A dot that nobody has ever seen, under the record's right if that is good; and whether the

@@ -13,6 +13,7 @@
 //! | [`quorum`] | who counts, and whether enough still can |
 //! | [`hedge`] | when the next replica is asked although nobody failed |
 //! | [`get`], [`put`] | the two machines |
+//! | [`list`] | listing the keys of a partition, from any one home |
 //!
 //! The machines know a replica by its [`NodeId`] and by what the member view says of it when the
 //! request starts; the node's own shard is a replica like the others. A shell that carries out
@@ -26,6 +27,7 @@ use crate::{causality::Record, id::NodeId};
 
 pub mod get;
 pub mod hedge;
+pub mod list;
 pub mod options;
 pub mod outcome;
 pub mod put;

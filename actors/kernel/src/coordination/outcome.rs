@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
-    bucket::Violation,
+    bucket::{Violation, Violations},
     causality::{BadContext, Context, Dot, Record, WriteRefused},
     key::InvalidKey,
     units::Span,
@@ -231,6 +231,17 @@ impl From<Violation> for RequestError {
     fn from(violation: Violation) -> Self {
         let Violation { field, value, limit } = violation;
         Self::BadRequest { field, value, limit }
+    }
+}
+
+impl From<Violations> for RequestError {
+    /// The first of them stands for all in the fields; the text has every one.
+    fn from(violations: Violations) -> Self {
+        let text = violations.to_string();
+        match violations.0.into_iter().next() {
+            Some(Violation { field, value, .. }) => Self::BadRequest { field, value, limit: text },
+            None => Self::bad_request("properties", text, "valid".to_owned()),
+        }
     }
 }
 

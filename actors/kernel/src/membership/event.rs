@@ -115,7 +115,7 @@ pub enum SwimEffect {
     /// Report that this node had been declared down, or had lost everybody, and goes on under a new
     /// life.
     Rejoined,
-    /// Publish [`Swim::view`]; at most one in a step, and last.
+    /// Publish [`Swim::view`](super::Swim::view); at most one in a step, and last.
     PublishView,
 }
 

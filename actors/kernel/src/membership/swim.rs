@@ -178,11 +178,16 @@ impl Swim {
         let peers = known.iter().filter(|member| member.id().node != self.view.own);
         let mut peers: Vec<&Member<Life>> = peers.collect();
         peers.sort_by_key(|member| member.id().node);
+        let reported = effects.len();
         for member in &peers {
             match member.state() {
                 State::Down => self.take_down(now, member.id().node, effects),
                 state => self.take_up(now, *member.id(), state == State::Suspect, effects),
             }
+        }
+        if effects.len() > reported {
+            // Passed on at once, news reach fifteen members in milliseconds instead of rounds.
+            self.run(now, effects, |protocol, outbox| protocol.gossip(outbox));
         }
         if !self.left {
             self.start_over_if_alone(!peers.is_empty());

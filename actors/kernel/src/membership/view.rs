@@ -60,6 +60,12 @@ pub struct MemberView {
 }
 
 impl MemberView {
+    /// The view of a node that has met nobody yet.
+    pub fn unknown(own: NodeId, members: impl IntoIterator<Item = NodeId>, now: Instant) -> Self {
+        let states = members.into_iter().map(|node| (node, MemberState::unknown(now)));
+        Self { own, members: states.collect() }
+    }
+
     /// The node whose view this is.
     pub fn own(&self) -> NodeId {
         self.own

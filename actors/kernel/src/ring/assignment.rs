@@ -58,7 +58,9 @@ impl Problem<'_> {
         let mut solver = Solver::new(self);
         let late: Vec<usize> = self.order.iter().copied().filter(|i| !solver.settle(*i)).collect();
         if !late.is_empty() {
-            (0..self.bands.len()).for_each(|bin| solver.find_detours(bin));
+            for bin in 0..self.bands.len() {
+                solver.find_detours(bin);
+            }
         }
         for item in late {
             solver.augment(item);
@@ -142,7 +144,9 @@ impl<'a> Solver<'a> {
                 None => self.put(item, bin),
             }
         }
-        touched.into_iter().for_each(|bin| self.find_detours(bin));
+        for bin in touched {
+            self.find_detours(bin);
+        }
     }
 
     fn shift(&mut self, item: usize, from: usize, to: usize) {
@@ -180,6 +184,61 @@ impl<'a> Solver<'a> {
                     *detour = Detour { cost, item };
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn total(problem: &Problem, bin_of: &[usize]) -> i32 {
+        let costs: i32 =
+            bin_of.iter().enumerate().map(|(item, bin)| problem.cost(item, *bin)).sum();
+        let prices = problem.bands.iter().enumerate().flat_map(|(bin, band)| {
+            let load = bin_of.iter().filter(|other| **other == bin).count();
+            (0..load).map(|load| band.price(load))
+        });
+        costs.saturating_add(prices.sum())
+    }
+
+    /// The least total over all assignments there are.
+    fn least(problem: &Problem) -> i32 {
+        let (items, bins) = (problem.order.len(), problem.bands.len());
+        let assignments = 0..bins.pow(u32::try_from(items).unwrap());
+        let bin_of =
+            |number: usize, item: usize| number / bins.pow(u32::try_from(item).unwrap()) % bins;
+        let allowed = assignments.map(|number| (0..items).map(|i| bin_of(number, i)).collect());
+        let allowed = allowed.filter(|bin_of: &Vec<usize>| {
+            bin_of.iter().enumerate().all(|(item, bin)| problem.cost(item, *bin) < UNREACHABLE)
+        });
+        allowed.map(|bin_of| total(problem, &bin_of)).min().unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn no_assignment_costs_less(
+            items in 1..=6usize,
+            bounds in prop::collection::vec((0..=3usize, 0..=2usize), 1..=4),
+            draws in prop::collection::vec(prop_oneof![0..=2u8, Just(FORBIDDEN)], 24),
+            shift in 0..4usize,
+        ) {
+            let bins = bounds.len();
+            let bands: Vec<Band> =
+                bounds.iter().map(|(low, more)| Band { low: *low, high: low + more }).collect();
+            let mut costs = draws[..items * bins].to_vec();
+            // Some bin must be allowed.
+            (0..items).for_each(|item| costs[item * bins + item % bins] %= FORBIDDEN);
+            let liking: Vec<Vec<usize>> = (0..items)
+                .map(|item| (0..bins).map(|bin| (bin + item + shift) % bins).collect())
+                .collect();
+            let order: Vec<usize> = (0..items).rev().collect();
+            let problem = Problem { bands: &bands, costs: &costs, liking: &liking, order: &order };
+            prop_assert_eq!(total(&problem, &problem.solve()), least(&problem));
         }
     }
 }

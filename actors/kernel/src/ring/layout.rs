@@ -41,7 +41,6 @@ impl Zone {
 }
 
 impl Default for Zone {
-    /// `default`: where nodes are that nobody placed.
     fn default() -> Self {
         Self("default".into())
     }
@@ -71,8 +70,21 @@ pub struct InvalidZone {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Weight(u32);
 
+impl Default for Weight {
+    /// 100: there is room below for smaller machines.
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 impl Weight {
-    /// The weight of nodes that differ in nothing.
+    /// The least weight.
     pub const ONE: Self = Self(1);
 
     /// Takes a weight within the limits.
@@ -87,19 +99,6 @@ impl Weight {
     /// The weight as a number.
     pub fn get(self) -> u32 {
         self.0
-    }
-}
-
-impl Default for Weight {
-    /// 100: room for smaller and for larger nodes.
-    fn default() -> Self {
-        Self(100)
-    }
-}
-
-impl fmt::Display for Weight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
     }
 }
 

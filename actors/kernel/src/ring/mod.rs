@@ -9,6 +9,8 @@ mod assignment;
 mod layout;
 mod placement;
 mod share;
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
 
@@ -176,6 +178,3 @@ pub fn moves(previous: &Ring, next: &Ring, n: u8) -> Moves {
     }
     moves
 }
-
-#[cfg(test)]
-mod measure;

@@ -1,8 +1,9 @@
-//! Where partitions go: place by place of the preference lists, each at least cost.
+//! Where partitions go: the preference lists, filled place by place, each place at least cost.
 //!
-//! The first place (the owners) has exact quotas. Each further place is filled such that all
-//! places up to it load the nodes by weight; a node costs nothing where it is at most as near the
-//! front as it was in the previous ring, so that few copies move.
+//! The first place (the owners) has exact quotas. Each further place has a band of loads for every
+//! node, so that all places up to it load the nodes by weight and zone; a node costs nothing in a
+//! list that named it up to that place in the previous ring, and one move in another. What comes
+//! after the balanced places is a seeded order.
 
 use std::collections::BTreeSet;
 
@@ -38,8 +39,6 @@ struct Draft<'a> {
     members: Vec<Member>,
     /// Per partition: all nodes, the homes in the previous ring first, the others in seeded order.
     liking: Vec<Vec<usize>>,
-    /// The partitions in seeded order.
-    order: Vec<usize>,
     lists: Vec<Vec<usize>>,
 }
 
@@ -49,18 +48,18 @@ impl<'a> Draft<'a> {
         let liking = |partition| {
             let before = previous.map_or(&[][..], |ring| ring.homes(partition, BALANCED_PLACES));
             let place = |node| before.iter().position(|home| *home == node);
-            sorted_by(nodes.len(), |i| {
-                (place(nodes[i]).unwrap_or(usize::MAX), rank(partition, nodes[i]))
-            })
+            let mut all: Vec<usize> = (0..nodes.len()).collect();
+            all.sort_by_cached_key(|i| {
+                (place(nodes[*i]).unwrap_or(usize::MAX), seeded(partition, nodes[*i].0))
+            });
+            all
         };
-        let count = usize::from(partitions.get());
         Self {
             partitions,
             previous,
             members: members_of(layout),
             liking: partitions.all().map(liking).collect(),
-            order: sorted_by(count, |p| xxh3_64_with_seed(&(p as u64).to_le_bytes(), 0)),
-            lists: vec![Vec::with_capacity(nodes.len()); count],
+            lists: vec![Vec::with_capacity(nodes.len()); usize::from(partitions.get())],
             nodes,
         }
     }
@@ -98,9 +97,21 @@ impl<'a> Draft<'a> {
                 if self.may_follow(list, node, zones) { u8::from(!stays) } else { FORBIDDEN }
             }));
         }
-        let (liking, order) = (&self.liking, &self.order);
+        let order = self.turn_order(place);
+        let (liking, order) = (&self.liking, &order);
         let chosen = Problem { bands, costs: &costs, liking, order }.solve();
         self.lists.iter_mut().zip(chosen).for_each(|(list, node)| list.push(node));
+    }
+
+    /// The partitions in the order in which they choose: another one in each place and epoch.
+    /// Else the same partitions would always come last and take the newcomers, and nodes would
+    /// end up in pairs which share most of their lists.
+    fn turn_order(&self, place: usize) -> Vec<usize> {
+        let epoch = self.previous.map_or(0, Ring::epoch);
+        let turn = epoch.wrapping_mul(u64::from(BALANCED_PLACES)).wrapping_add(place as u64);
+        let mut order: Vec<PartitionId> = self.partitions.all().collect();
+        order.sort_by_cached_key(|partition| seeded(*partition, turn));
+        order.into_iter().map(|partition| usize::from(partition.0)).collect()
     }
 
     /// The other owning nodes, zones apart as long as possible; then those that own nothing.
@@ -111,7 +122,7 @@ impl<'a> Draft<'a> {
             let mut list = core::mem::take(&mut self.lists[p]);
             let mut rest: Vec<usize> = self.liking[p].clone();
             rest.retain(|node| !list.contains(node));
-            rest.sort_by_cached_key(|node| rank(partition, self.nodes[*node]));
+            rest.sort_by_cached_key(|node| seeded(partition, self.nodes[*node].0));
             while list.len() < owning {
                 let next = rest.iter().position(|node| self.may_follow(&list, *node, zones));
                 let Some(next) = next else { break };
@@ -152,13 +163,7 @@ fn members_of(layout: &Layout) -> Vec<Member> {
     layout.nodes().map(|(_, node)| member(node)).collect()
 }
 
-/// A number that orders the nodes differently for each partition, the same on every machine.
-fn rank(partition: PartitionId, node: NodeId) -> u64 {
-    xxh3_64_with_seed(&node.0.to_le_bytes(), u64::from(partition.0))
-}
-
-fn sorted_by<K: Ord>(count: usize, key: impl Fn(usize) -> K) -> Vec<usize> {
-    let mut all: Vec<usize> = (0..count).collect();
-    all.sort_by_cached_key(|i| key(*i));
-    all
+/// A random number for each pair, the same on every machine and for ever.
+pub(super) fn seeded(partition: PartitionId, what: u64) -> u64 {
+    xxh3_64_with_seed(&what.to_le_bytes(), u64::from(partition.0))
 }

@@ -45,11 +45,10 @@ impl<'a> Rounding<'a> {
             before,
             floors: shares.clone().map(floor).collect(),
             remainders: shares.map(|share| share % total).collect(),
-            quotas: before.to_vec(),
+            quotas: Vec::new(),
         };
-        for i in 0..members.len() {
-            rounding.quotas[i] = before[i].clamp(rounding.floors[i], rounding.ceil(i));
-        }
+        let nearest = |i: usize| before[i].clamp(rounding.floors[i], rounding.ceil(i));
+        rounding.quotas = (0..members.len()).map(nearest).collect();
         rounding
     }
 
@@ -114,17 +113,31 @@ pub(super) fn bands(members: &[Member], lists: usize, held: &[usize], apart: boo
     };
     let wanted = (held.iter().sum::<usize>() + lists) as u64 * UNIT;
     let zone_most = if apart { water.most } else { wanted };
-    let level = water.rise(water.most, |level| {
+    let level = rise(water.most, |level| {
         zones.iter().map(|zone| water.load_of(zone, level).min(zone_most)).sum::<u64>() >= wanted
     });
     let mut bands = vec![Band::exactly(0); members.len()];
     for zone in &zones {
-        let level = water.rise(level, |level| water.load_of(zone, level) >= zone_most);
+        let level = rise(level, |level| water.load_of(zone, level) >= zone_most);
         for &i in zone {
             bands[i] = water.band(i, level);
         }
     }
     bands
+}
+
+/// The least level that is `enough`; `most` if no lower one is.
+fn rise(most: u64, enough: impl Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = low.midpoint(high);
+        if enough(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    low
 }
 
 /// Loads by weight between bounds, as water finds its level: a load is weight * level, but at
@@ -142,20 +155,6 @@ impl Water<'_> {
 
     fn load_of(&self, some: &[usize], level: u64) -> u64 {
         some.iter().map(|i| self.load(*i, level)).sum()
-    }
-
-    /// The least level that is `enough`; `most` if no lower one is.
-    fn rise(&self, most: u64, enough: impl Fn(u64) -> bool) -> u64 {
-        let (mut low, mut high) = (0, most);
-        while low < high {
-            let middle = low.midpoint(high);
-            if enough(middle) {
-                high = middle;
-            } else {
-                low = middle + 1;
-            }
-        }
-        low
     }
 
     /// The load of `i` beyond what it holds, rounded down and up.

@@ -97,7 +97,9 @@ impl World {
     /// The world after `steps`, every one of which was checked.
     pub fn after(conflict: Conflict, steps: &[u32]) -> Self {
         let mut world = Self::new(conflict);
-        steps.iter().for_each(|step| world.step(*step));
+        for step in steps {
+            world.step(*step);
+        }
         world
     }
 
@@ -128,15 +130,16 @@ impl World {
 
     fn write(&mut self, at: usize, who: usize, how: u8) {
         let client = self.clients[who].clone();
-        let blind = how % 4 == 0;
+        let blind = how.is_multiple_of(4);
         let (context, seen) =
             if blind { Default::default() } else { (client.context, client.seen) };
         let id = self.next_id;
         self.next_id += 1;
-        let base = if how % 5 == 0 { delete(id, context.clone()) } else { put(id, "value") };
+        let base =
+            if how.is_multiple_of(5) { delete(id, context.clone()) } else { put(id, "value") };
         // Clocks are arbitrary.
         let wall = WallMillis(u64::from(how) * 7 % 40);
-        let expires_at = (how % 3 == 0).then_some(WallMillis(20));
+        let expires_at = (how.is_multiple_of(3)).then_some(WallMillis(20));
         let write = Write { context, wall, expires_at, conflict: self.conflict, ..base };
         self.apply(at, who, write, seen);
     }

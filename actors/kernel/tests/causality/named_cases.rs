@@ -1,8 +1,8 @@
 //! The cases by which the rules are usually explained.
 
-use henge_kernel::causality::{Context, Record};
+use henge_kernel::causality::Context;
 
-use crate::support::{Shard, delete, put, with};
+use crate::support::{Shard, put, with};
 
 #[test]
 fn two_writers_who_use_their_own_answers_stay_at_two_siblings() {
@@ -51,17 +51,4 @@ fn ten_thousand_alternating_puts_through_two_homes_leave_two_actors() {
         assert_eq!(home.record.history().range_count(), 2);
         assert_eq!(home.record.versions().len(), 1);
     }
-}
-
-#[test]
-fn a_tombstone_from_before_a_reap_does_not_eat_a_recreated_key() {
-    let mut home = Shard::new(1);
-    let first = home.write(put(1, "old")).context;
-    home.write(delete(2, first));
-    let late = home.record.clone();
-    home.record = Record::default();
-    home.write(put(3, "new"));
-    home.pull(&late);
-    assert_eq!(home.texts(), ["new"]);
-    assert!(home.record.read(henge_kernel::time::WallMillis(0)).concurrent_delete);
 }

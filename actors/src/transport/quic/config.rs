@@ -59,7 +59,6 @@ impl DatagramSize {
         if address.is_loopback() { LOOPBACK } else { NETWORK }
     }
 
-    #[expect(clippy::cast_lossless, reason = "`From` is not const")]
     const fn is_sendable(self) -> bool {
         SEGMENTS * (self.sent_max as u32) < SEGMENTED_SEND_BYTES_MAX
     }
@@ -70,17 +69,14 @@ pub(super) fn endpoint(
     identity: &Arc<Identity>,
     shard: u16,
     size: DatagramSize,
-    seed: Option<[u8; 32]>,
+    seed: Option<u64>,
 ) -> Result<EndpointConfig, TransportError> {
     let mut config =
         EndpointConfig::new(Arc::new(ShardKey::derive(identity, shard, "stateless reset")?));
-    let first_cid = match seed {
-        Some([a, b, c, d, e, f, g, h, ..]) => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        None => getrandom::u64().map_err(refused)?,
-    };
+    let first_cid = seed.map_or_else(getrandom::u64, Ok).map_err(refused)?;
     let key = Arc::new(ShardKey::derive(identity, shard, "connection ids")?);
     config.cid_generator(move || Box::new(Cids::new(Arc::clone(&key), first_cid)));
-    config.rng_seed(seed).max_udp_payload_size(size.received_max).map_err(refused)?;
+    config.rng_seed(seed.map(widen)).max_udp_payload_size(size.received_max).map_err(refused)?;
     Ok(config)
 }
 
@@ -140,8 +136,14 @@ pub(super) fn transport(size: DatagramSize) -> Arc<TransportConfig> {
     Arc::new(config)
 }
 
-fn refused(error: impl ToString) -> TransportError {
-    TransportError::Refused(error.to_string())
+fn widen(seed: u64) -> [u8; 32] {
+    let mut wide = [0; 32];
+    wide[..8].copy_from_slice(&seed.to_le_bytes());
+    wide
+}
+
+fn refused<E: core::fmt::Display>(error: E) -> TransportError {
+    TransportError::Refused(format!("{error}"))
 }
 
 /// Where UDP sockets come from: the system, or a network in memory.

@@ -68,7 +68,7 @@ pub struct Quic {
     settings: QuicSettings,
     sockets: Arc<dyn Sockets>,
     faults: Option<Arc<Faults>>,
-    seed: Option<[u8; 32]>,
+    seed: Option<u64>,
 }
 
 impl Quic {
@@ -92,7 +92,7 @@ impl Quic {
 
     /// Runs over `sockets`, with QUIC's randomness drawn from `seed`: a reproducible network.
     #[must_use]
-    pub fn over(mut self, sockets: Arc<dyn Sockets>, seed: [u8; 32]) -> Self {
+    pub fn over(mut self, sockets: Arc<dyn Sockets>, seed: u64) -> Self {
         self.sockets = sockets;
         self.seed = Some(seed);
         self

@@ -114,14 +114,19 @@ pub struct GetCoordination {
 impl GetCoordination {
     /// Takes a request. What may be left of an earlier one is forgotten.
     pub fn start(&mut self, now: Instant, request: GetRequest, effects: &mut Vec<GetEffect>) {
-        let mut run = Run::new(now, request);
-        run.proceed(now, effects);
-        self.run = run.settle(effects);
+        self.run.insert(Run::new(now, request)).proceed(now, effects);
+        self.settle(effects);
     }
 
     /// Whether it has no request.
     pub fn is_idle(&self) -> bool {
         self.run.is_none()
+    }
+
+    fn settle(&mut self, effects: &mut Vec<GetEffect>) {
+        if self.run.take_if(|run| run.is_over()).is_some() {
+            effects.push(GetEffect::Finish);
+        }
     }
 }
 
@@ -130,16 +135,16 @@ impl Machine for GetCoordination {
     type Effect = GetEffect;
 
     fn handle(&mut self, now: Instant, event: GetEvent, effects: &mut Vec<GetEffect>) {
-        if let Some(mut run) = self.run.take() {
+        if let Some(run) = &mut self.run {
             run.handle(now, event, effects);
-            self.run = run.settle(effects);
+            self.settle(effects);
         }
     }
 
     fn expire(&mut self, now: Instant, effects: &mut Vec<GetEffect>) {
-        if let Some(mut run) = self.run.take() {
+        if let Some(run) = &mut self.run {
             run.expire(now, effects);
-            self.run = run.settle(effects);
+            self.settle(effects);
         }
     }
 

@@ -268,13 +268,8 @@ impl Run {
         if self.awaits_hedge() { hedge.min(self.deadline) } else { self.deadline }
     }
 
-    /// Says goodbye if all is done.
-    pub(super) fn settle(self, effects: &mut Vec<GetEffect>) -> Option<Self> {
-        if self.stage == Stage::Over {
-            effects.push(GetEffect::Finish);
-            return None;
-        }
-        Some(self)
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
     }
 }
 

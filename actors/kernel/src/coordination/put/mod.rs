@@ -122,14 +122,19 @@ impl PutCoordination {
     /// Takes a request. What may be left of an earlier one is forgotten.
     pub fn start(&mut self, now: Instant, request: PutRequest, effects: &mut Vec<PutEffect>) {
         let may_mint = request.may_mint;
-        let mut run = Run::new(now, request);
-        run.begin(now, may_mint, effects);
-        self.run = run.settle(effects);
+        self.run.insert(Run::new(now, request)).begin(now, may_mint, effects);
+        self.settle(effects);
     }
 
     /// Whether it has no request.
     pub fn is_idle(&self) -> bool {
         self.run.is_none()
+    }
+
+    fn settle(&mut self, effects: &mut Vec<PutEffect>) {
+        if self.run.take_if(|run| run.is_over()).is_some() {
+            effects.push(PutEffect::Finish);
+        }
     }
 }
 
@@ -138,16 +143,16 @@ impl Machine for PutCoordination {
     type Effect = PutEffect;
 
     fn handle(&mut self, now: Instant, event: PutEvent, effects: &mut Vec<PutEffect>) {
-        if let Some(mut run) = self.run.take() {
+        if let Some(run) = &mut self.run {
             run.handle(now, event, effects);
-            self.run = run.settle(effects);
+            self.settle(effects);
         }
     }
 
     fn expire(&mut self, now: Instant, effects: &mut Vec<PutEffect>) {
-        if let Some(mut run) = self.run.take() {
+        if let Some(run) = &mut self.run {
             run.expire(now, effects);
-            self.run = run.settle(effects);
+            self.settle(effects);
         }
     }
 

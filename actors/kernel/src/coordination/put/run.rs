@@ -313,12 +313,7 @@ impl Run {
         self.next_forward().map_or(self.deadline, |next| next.min(self.deadline))
     }
 
-    /// Says goodbye if all is done.
-    pub(super) fn settle(self, effects: &mut Vec<PutEffect>) -> Option<Self> {
-        if self.stage == Stage::Over {
-            effects.push(PutEffect::Finish);
-            return None;
-        }
-        Some(self)
+    pub(super) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
     }
 }
