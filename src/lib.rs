@@ -1,4 +1,12 @@
-//! Henge.
+//! Henge: the binary, the configuration and the surfaces. The node itself is `henge_actors`.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`cli`] | the whole command line, as types |
+//! | [`commands`] | one file a command |
+//! | [`config`] | where values come from, what each key means, what is wrong with it |
+//! | [`telemetry`] | log lines |
+//! | [`shutdown`] | SIGTERM or SIGINT becomes one broadcast |
 
 pub mod cli;
 pub mod commands;
