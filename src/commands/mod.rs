@@ -2,10 +2,12 @@
 //!
 //! | command | file |
 //! | --- | --- |
+//! | `serve` | `serve.rs` |
 //! | `check-config` | `check_config.rs` |
 //! | `tls` | `tls.rs` |
 
 mod check_config;
+mod serve;
 mod tls;
 
 use std::process::ExitCode;
@@ -80,6 +82,7 @@ impl From<ConfigError> for Failure {
 pub fn run(cli: &Cli) -> ExitCode {
     colours(cli.global.color).write_global();
     let done = match &cli.command {
+        Command::Serve(args) => serve::run(args, cli.global),
         Command::CheckConfig(args) => check_config::run(args, cli.global),
         Command::Tls(command) => tls::run(command, cli.global),
     };
