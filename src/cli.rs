@@ -50,6 +50,10 @@ pub enum Colour {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a cluster in this process, with a guided tour of a partition
+    Demo(DemoArgs),
+    /// Run one node
+    Serve(ServeArgs),
     /// Check a configuration file and show what is in effect
     ///
     /// Shows each value with its origin, as a TOML file that means the same; or every violation at
