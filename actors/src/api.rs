@@ -59,7 +59,6 @@ pub enum Got {
 
 impl Got {
     /// The context of what was found; empty if nothing was.
-    #[must_use]
     pub fn context(&self) -> Context {
         match self {
             Self::Value { context, .. }

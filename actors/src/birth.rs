@@ -122,29 +122,35 @@ pub fn open_directory(
         ("node.shards".to_owned(), shards.to_string()),
     ];
     own.extend(shared.clone());
-    let incarnation = match stored {
-        Some(stored) => {
-            for ((field, given), (_, stored)) in own.iter().zip(&stored.facts) {
-                if given != stored {
-                    return Err(StartError::Fact {
-                        field: field.clone(),
-                        stored: stored.clone(),
-                        given: given.clone(),
-                        directory: directory.display().to_string(),
-                    });
-                }
-            }
-            Incarnation(stored.incarnation)
-        }
-        None => {
-            let incarnation = environment.entropy.draw("incarnation");
-            let content = serde_json::to_vec(&Stored { incarnation, facts: own })
-                .map_err(|error| failed("describe")(error.into()))?;
-            file.write(&content)?;
-            Incarnation(incarnation)
-        }
+    let incarnation = if let Some(stored) = stored {
+        check_facts(settings, &own, &stored.facts)?;
+        stored.incarnation
+    } else {
+        let incarnation = environment.entropy.draw("incarnation");
+        let content = serde_json::to_vec(&Stored { incarnation, facts: own })
+            .map_err(|error| failed("describe")(error.into()))?;
+        file.write(&content)?;
+        incarnation
     };
+    let incarnation = Incarnation(incarnation);
     Ok(Identity { incarnation, shards, facts: shared, lock })
+}
+
+fn check_facts(
+    settings: &Settings,
+    given: &[(String, String)],
+    stored: &[(String, String)],
+) -> Result<(), StartError> {
+    let mut pairs = given.iter().zip(stored);
+    let different = pairs.find(|((_, given), (_, stored))| given != stored);
+    different.map_or(Ok(()), |((field, given), (_, stored))| {
+        Err(StartError::Fact {
+            field: field.clone(),
+            stored: stored.clone(),
+            given: given.clone(),
+            directory: settings.node.data_dir.display().to_string(),
+        })
+    })
 }
 
 /// The count is fixed at birth; the cores only choose it then.
@@ -153,7 +159,7 @@ fn shards_of(settings: &Settings, stored: Option<&Stored>) -> u16 {
         let (_, shards) = stored.facts.iter().find(|(field, _)| field == "node.shards")?;
         shards.parse().ok()
     });
-    let chosen = settings.node.shards.map(|shards| shards.get());
+    let chosen = settings.node.shards.map(ShardCount::get);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     chosen.or(born).unwrap_or_else(|| ShardCount::for_cores(cores()).get())
 }

@@ -125,7 +125,7 @@ impl GossipMembership {
         let wait = next.since(now) + Duration::from_millis(1);
         let handle = context.run_later(wait, |membership, context| {
             membership.timer = None;
-            membership.step(context, |swim, now, effects| swim.expire(now, effects));
+            membership.step(context, Swim::expire);
         });
         self.timer = Some((next, handle));
     }

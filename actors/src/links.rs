@@ -22,12 +22,15 @@ use crate::{
 /// A shard of a peer.
 pub type PeerShard = (NodeId, u16);
 
+/// A link and the actor that uses it.
+type Owned = (Rc<dyn Link>, ActorRef<PeerLink>);
+
 /// The endpoint of a shard with its links and the actors behind them.
 #[derive(Default)]
 pub struct Links {
     endpoint: RefCell<Option<Rc<dyn Endpoint>>>,
     peers: RefCell<BTreeMap<PeerShard, ActorRef<PeerLink>>>,
-    links: RefCell<BTreeMap<LinkId, (Rc<dyn Link>, ActorRef<PeerLink>)>>,
+    up: RefCell<BTreeMap<LinkId, Owned>>,
     dials: RefCell<BTreeMap<DialId, ActorRef<PeerLink>>>,
 }
 
@@ -59,7 +62,7 @@ impl Links {
 
     /// A link by its name, while it is up.
     pub fn link(&self, link: LinkId) -> Option<Rc<dyn Link>> {
-        self.links.borrow().get(&link).map(|(link, _)| Rc::clone(link))
+        self.up.borrow().get(&link).map(|(link, _)| Rc::clone(link))
     }
 
     /// Begins a dial for `actor`.
@@ -79,15 +82,15 @@ impl Shard {
     pub fn on_transport_event(&self, event: TransportEvent) {
         match event {
             TransportEvent::Connected { link, hello, dial } => {
-                self.on_connected(link, &hello, dial)
+                self.on_connected(link, &hello, dial);
             }
             TransportEvent::Frames { link, lane, frames } => {
-                if let Some((_, actor)) = self.links.links.borrow().get(&link) {
+                if let Some((_, actor)) = self.links.up.borrow().get(&link) {
                     actor.tell(FramesArrived { link, lane, frames });
                 }
             }
             TransportEvent::Closed { link, reason } => {
-                if let Some((_, actor)) = self.links.links.borrow_mut().remove(&link) {
+                if let Some((_, actor)) = self.links.up.borrow_mut().remove(&link) {
                     actor.tell(LinkDown { link, reason });
                 }
             }
@@ -111,7 +114,7 @@ impl Shard {
         match met {
             Ok((node, theirs, actor)) => {
                 let id = link.id();
-                self.links.links.borrow_mut().insert(id, (link, actor.clone()));
+                self.links.up.borrow_mut().insert(id, (link, actor.clone()));
                 actor.tell(LinkUp { link: id, run: theirs.run, dialled: dial.is_some() });
                 self.commons.peer_shards.insert(node, theirs.shards);
                 if let Some(membership) = self.commons.membership.get() {

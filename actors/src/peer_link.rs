@@ -155,7 +155,7 @@ impl PeerLink {
     }
 
     /// A link that is not used any more goes when what is on its way has arrived.
-    fn retire(&self, link: &Rc<dyn Link>, context: &mut Context<Self>) {
+    fn retire(link: &Rc<dyn Link>, context: &mut Context<Self>) {
         let link = Rc::downgrade(link);
         context.run_later(CROSSED, move |_, _| {
             if let Some(link) = link.upgrade() {
@@ -369,10 +369,10 @@ impl Handler<Told<LinkUp>> for PeerLink {
         if self.is_crossed(run, dialled) {
             // Both sides keep the link of the node with the smaller id.
             if dialled != self.is_smaller() {
-                return self.retire(&link, context);
+                return Self::retire(&link, context);
             }
             if let Some(current) = self.link.take() {
-                self.retire(&current.link, context);
+                Self::retire(&current.link, context);
             }
         }
         // Any other second link is better than the first, which the peer has lost or never had.

@@ -1,10 +1,15 @@
 //! Panics on demand, so that tests see every actor fall and get up.
 
-use actix::{Context, Handler};
+use actix::{Actor, Context, Handler};
 
 use crate::{
-    actor_ref::Told, coordinator::Coordinator, front::Front, gossip_membership::GossipMembership,
-    handle::NodeHandle, peer_link::PeerLink, ring_manager::RingManager,
+    actor_ref::{ActorRef, Told},
+    coordinator::Coordinator,
+    front::Front,
+    gossip_membership::GossipMembership,
+    handle::NodeHandle,
+    peer_link::PeerLink,
+    ring_manager::RingManager,
     storage_shard::StorageShard,
 };
 
@@ -48,6 +53,13 @@ impl Handler<Told<PlantPanicIn>> for Front {
     }
 }
 
+fn plant<A>(actor: &ActorRef<A>)
+where
+    A: Actor<Context = Context<A>> + Handler<Told<PlantPanic>>,
+{
+    actor.tell(PlantPanic);
+}
+
 impl NodeHandle {
     /// The actors in which [`NodeHandle::plant_panic`] can plant one.
     pub const ACTORS: [&'static str; 6] = [
@@ -61,18 +73,15 @@ impl NodeHandle {
 
     /// Makes every actor of that name on `shard` panic once.
     pub fn plant_panic(&self, actor: &'static str, shard: usize) {
-        let front = &self.commons.fronts.get().expect("the node is started")[shard];
+        let commons = &self.commons;
+        let Some(front) = commons.fronts.get().and_then(|fronts| fronts.get(shard)) else { return };
         match actor {
             Front::NAME => front.tell(PlantPanic),
             StorageShard::NAME => {
-                self.commons.storages.get().expect("the node is started")[shard].tell(PlantPanic);
+                commons.storages.get().into_iter().flatten().skip(shard).take(1).for_each(plant);
             }
-            RingManager::NAME => {
-                self.commons.ring_manager.get().expect("the node is started").tell(PlantPanic);
-            }
-            GossipMembership::NAME => {
-                self.commons.membership.get().expect("the node is started").tell(PlantPanic);
-            }
+            RingManager::NAME => commons.ring_manager.get().into_iter().for_each(plant),
+            GossipMembership::NAME => commons.membership.get().into_iter().for_each(plant),
             actor => front.tell(PlantPanicIn(actor)),
         }
     }

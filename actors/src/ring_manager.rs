@@ -16,6 +16,7 @@ use henge_kernel::{
     coordination::{Fate, RequestError},
     machine::Machine as _,
     time::Instant,
+    units::Size,
 };
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
@@ -142,12 +143,26 @@ impl RingManager {
         let view = self.view();
         let register = view.buckets.propose(bucket, change, used, self.shard.commons.node);
         let register = register.map_err(refusal)?;
+        self.check_value_limit(&register)?;
         let mut table = BucketTable::clone(&view.buckets);
         let changed = table.merge(register.clone()).map_err(|full| refusal(full.into()))?;
         if changed {
             self.keep(table)?;
         }
         Ok((register, changed))
+    }
+
+    /// A node takes no larger values than it was told, whatever a bucket says.
+    fn check_value_limit(&self, register: &BucketRegister) -> Result<(), RequestError> {
+        let max = self.shard.commons.settings.limits.value_bytes_max;
+        if u64::from(register.properties.value_bytes_max) <= max {
+            return Ok(());
+        }
+        Err(RequestError::BadRequest {
+            field: "value_bytes_max".into(),
+            value: Size(register.properties.value_bytes_max.into()).to_string(),
+            limit: format!("at most {} (limits.value_bytes_max)", Size(max)),
+        })
     }
 
     /// Begins to carry a register to the other members.
@@ -176,9 +191,9 @@ impl RingManager {
                     self.shard.send_control(node, ControlMessage::Registers { ticket, registers });
                 }
                 SettingEffect::Establish => {
-                    self.replace(BucketRegister { established: true, ..register })
+                    self.replace(&BucketRegister { established: true, ..register });
                 }
-                SettingEffect::Withdraw(before) => self.replace(before),
+                SettingEffect::Withdraw(before) => self.replace(&before),
                 SettingEffect::Reply(answer) => {
                     if let Some(outcome) = under_way.outcome.take() {
                         let answer =
@@ -193,10 +208,10 @@ impl RingManager {
         }
     }
 
-    fn replace(&self, register: BucketRegister) {
+    fn replace(&self, register: &BucketRegister) {
         let mut table = BucketTable::clone(&self.view().buckets);
         if table.merge(register.clone()) == Ok(true) && self.keep(table).is_ok() {
-            self.broadcast(&register);
+            self.broadcast(register);
         }
     }
 

@@ -48,6 +48,8 @@ pub struct Opened {
     pub suspect: bool,
 }
 
+/// How often each partition has been reaped. Nothing reaps yet.
+const GENERATION: Generation = Generation(0);
 /// A batch is written when it holds this many bytes, even if the mailbox is not empty.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -100,11 +102,6 @@ impl StorageShard {
         self.now() > deadline
     }
 
-    /// How often this partition has been reaped. Nothing reaps yet.
-    fn generation(&self) -> Generation {
-        Generation::default()
-    }
-
     /// The record of a key as this run of the shard may use it; what waits to be written counts.
     fn load(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
         self.write_if_waiting(token);
@@ -132,7 +129,7 @@ impl StorageShard {
                 return Ok(PeerReply::Same { complete });
             }
         }
-        Ok(PeerReply::Found { record, generation: self.generation(), complete })
+        Ok(PeerReply::Found { record, generation: GENERATION, complete })
     }
 
     fn mint(&mut self, request: MintRecord) {
@@ -163,7 +160,7 @@ impl StorageShard {
         record.encode_replicated(&mut payload);
         let encoded = Bytes::copy_from_slice(&payload[own..]);
         let minted = written.minted;
-        let generation = self.generation();
+        let generation = GENERATION;
         let record = Arc::new(record);
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if minted {
@@ -174,7 +171,7 @@ impl StorageShard {
     }
 
     fn store(&mut self, request: StoreRecord) {
-        if request.generation < self.generation() {
+        if request.generation < GENERATION {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
         let token = request.key.token();
@@ -249,7 +246,11 @@ impl StorageShard {
             .map(|((token, key, _), payload)| Change::Record { token: *token, key, payload })
             .collect();
         match self.engine.append(&changes) {
-            Ok(_) => answers.into_iter().for_each(|(reply, answer)| reply.answer(answer)),
+            Ok(_) => {
+                for (reply, answer) in answers {
+                    reply.answer(answer);
+                }
+            }
             Err(error) => {
                 error!(target: STORAGE, shard = self.shard.index, %error, "a batch was not written");
                 // What a failed write left on the disk is unknown; what was refused whole is not.
@@ -257,7 +258,9 @@ impl StorageShard {
                     PeerReply::Failed(_) => PeerReply::Failed(Failure::Lost),
                     refused => refused,
                 };
-                answers.into_iter().for_each(|(reply, _)| reply.answer(answer.clone()));
+                for (reply, _) in answers {
+                    reply.answer(answer.clone());
+                }
                 self.judge();
             }
         }

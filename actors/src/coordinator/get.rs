@@ -67,7 +67,7 @@ impl Coordinator {
             GetEffect::WantHedge => {
                 if self.shard.hedging.borrow_mut().grant() {
                     self.run_get(|get, now, effects| {
-                        get.handle(now, GetEvent::HedgeGranted, effects)
+                        get.handle(now, GetEvent::HedgeGranted, effects);
                     });
                 }
             }

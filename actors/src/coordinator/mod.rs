@@ -193,9 +193,9 @@ impl Handler<Told<DeadlinePassed>> for Coordinator {
         self.armed = None;
         match self.task {
             Task::Idle => {}
-            Task::Get(..) => self.run_get(|get, now, effects| get.expire(now, effects)),
-            Task::Put(..) => self.run_put(|put, now, effects| put.expire(now, effects)),
-            Task::List(..) => self.run_list(|list, now, effects| list.expire(now, effects)),
+            Task::Get(..) => self.run_get(GetCoordination::expire),
+            Task::Put(..) => self.run_put(PutCoordination::expire),
+            Task::List(..) => self.run_list(ListCoordination::expire),
         }
     }
 }

@@ -38,9 +38,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
 
-/// The longest frame on [`Lane::Request`], in bytes: a value of 4 MiB with its siblings' header and room to
-/// spare.
-pub const REQUEST_FRAME_BYTES_MAX: usize = 8 << 20;
+/// The longest frame on [`Lane::Request`], in bytes: a record that seven homes have each filled to
+/// its limit of 4 MiB, and its header.
+pub const REQUEST_FRAME_BYTES_MAX: usize = 32 << 20;
 
 /// The longest frame on [`Lane::Control`], in bytes; also the longest hello.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 64 << 10;

@@ -50,6 +50,7 @@ struct RegistersHeader<'a> {
 }
 
 #[derive(Encode, BorrowDecode)]
+#[expect(clippy::struct_excessive_bools, reason = "a flat form of what travels")]
 struct RegisterBody<'a> {
     name: &'a [u8],
     counter: u64,

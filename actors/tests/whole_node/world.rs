@@ -65,7 +65,7 @@ pub struct World {
 struct Running {
     sandbox: Sandbox,
     handle: NodeHandle,
-    node: Rc<RefCell<Option<Node>>>,
+    node: Rc<RefCell<Option<Rc<Node>>>>,
 }
 
 const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
@@ -93,8 +93,8 @@ impl World {
             starts: 0,
             plan,
         };
-        for place in 0..world.plan.nodes {
-            world.start_node(NAMES[place]).await;
+        for node in world.names() {
+            world.start_node(node).await;
         }
         world.ready().await;
         world
@@ -134,7 +134,7 @@ impl World {
         let sandbox = Sandbox::spawn(async move {
             let node = Node::start_here(settings, environment).await.unwrap();
             let handle = node.handle();
-            let node = Rc::new(RefCell::new(Some(node)));
+            let node = Rc::new(RefCell::new(Some(Rc::new(node))));
             assert!(started.send((handle, Rc::clone(&node))).is_ok());
         });
         let (handle, started) = is_started.await.unwrap();
@@ -164,8 +164,9 @@ impl World {
     pub fn failed(&self, node: &str) -> impl Future<Output = Option<String>> + use<> {
         let node = Rc::clone(&self.running[node].node);
         async move {
+            let node = Rc::clone(node.borrow().as_ref().unwrap());
             let failed = async {
-                let Ending::Failed { reason } = node.borrow().as_ref().unwrap().failed().await;
+                let Ending::Failed { reason } = node.failed().await;
                 reason
             };
             tokio::time::timeout(Duration::from_secs(20), failed).await.ok()
@@ -200,7 +201,7 @@ impl World {
     pub async fn stop(&mut self, node: &str) {
         let running = self.running.remove(node).unwrap();
         let stopping = running.node.borrow_mut().take().unwrap();
-        stopping.stop().await;
+        Rc::try_unwrap(stopping).ok().unwrap().stop().await;
         running.sandbox.crash().await;
         self.disks[node].kill();
     }
