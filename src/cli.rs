@@ -31,7 +31,7 @@ pub struct GlobalArgs {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     pub json: bool,
-    /// When to use colours; NO_COLOR is honoured
+    /// When to use colours; `NO_COLOR` is honoured
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
     pub color: Colour,
 }
@@ -50,7 +50,14 @@ pub enum Colour {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a cluster in this process, with a guided tour of a partition
+    Demo(DemoArgs),
+    /// Run one node
+    Serve(ServeArgs),
     /// Check a configuration file and show what is in effect
+    ///
+    /// Shows each value with its origin, as a TOML file that means the same; or every violation at
+    /// once, with file, line and what would be right.
     CheckConfig(CheckConfigArgs),
     /// Make the cluster's CA and the certificates of its nodes and clients
     #[command(subcommand)]
@@ -111,9 +118,6 @@ pub struct ServeArgs {
 }
 
 /// `henge check-config`
-///
-/// Shows the configuration that is in effect, each value with its origin, or every violation at once
-/// with file, line and what would be right.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  henge check-config config/cluster/a.toml\n  \
                         HENGE_DEFAULTS_W=3 henge check-config a.toml --set node.shards=2\n\n\
@@ -130,7 +134,7 @@ pub struct CheckConfigArgs {
 /// Changes of single keys.
 #[derive(Debug, Args)]
 pub struct OverrideArgs {
-    /// Set a key of the configuration, above the environment (HENGE_NODE_LISTEN for node.listen) and
+    /// Set a key of the configuration, above the environment (`HENGE_NODE_LISTEN` for node.listen) and
     /// the file; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,

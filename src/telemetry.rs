@@ -53,3 +53,15 @@ pub fn start(format: LogFormat, colour: bool, default_level: LevelFilter) {
         tracing::debug!(%taken, "log lines go to the subscriber that was there first");
     }
 }
+
+/// Makes one event of every panic, in place of the trace on stderr: whoever supervises the part that
+/// fell reports what becomes of it.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let reason = panic.payload_as_str().unwrap_or("a panic without words");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        tracing::error!(target: "henge::panic", thread, place, reason, "panicked");
+    }));
+}

@@ -9,7 +9,7 @@ use henge_kernel::{
     bucket::{BucketChange, BucketRegister},
     causality::{ContextKey, Value},
     coordination::{DeleteOptions, PutOptions, ReadOptions, RequestError},
-    id::NodeName,
+    id::{NodeId, NodeName},
     key::{Key, PartitionId, Token, check_bucket},
 };
 use tokio::{net::lookup_host, sync::oneshot};
@@ -208,9 +208,9 @@ impl NodeHandle {
         let view = self.commons.cluster.load();
         let mut cuts = Vec::new();
         for peer in peers {
-            let found = view.nodes.values().find(|site| site.name == *peer);
-            let site = found.filter(|site| site.name != self.commons.settings.node.name);
-            let site = site.ok_or_else(|| RequestError::BadRequest {
+            let found = view.nodes.iter().find(|(_, site)| site.name == *peer);
+            let other = found.filter(|(node, _)| **node != self.commons.node);
+            let (node, site) = other.ok_or_else(|| RequestError::BadRequest {
                 field: "cut".into(),
                 value: peer.to_string(),
                 limit: "the name of another node of the layout".to_owned(),
@@ -222,7 +222,7 @@ impl NodeHandle {
                     value: peer.to_string(),
                     limit: format!("a node whose address resolves ({error})"),
                 })?
-                .flat_map(ports_of_shards)
+                .flat_map(|first| self.ports_of_shards(*node, first))
                 .collect();
             cuts.push((peer.clone(), addresses));
         }
@@ -238,6 +238,20 @@ impl NodeHandle {
     pub fn heal(&self) -> Result<(), RequestError> {
         self.faults()?.heal();
         Ok(())
+    }
+
+    /// A peer that was never met may have as many shards as any node can.
+    fn ports_of_shards(
+        &self,
+        node: NodeId,
+        first: SocketAddr,
+    ) -> impl Iterator<Item = SocketAddr> + use<> {
+        let known = self.commons.peer_shards.get(&node).map(|shards| *shards);
+        let shards = known.unwrap_or(crate::settings::ShardCount::MAX.get());
+        (0..shards).filter_map(move |shard| {
+            let port = first.port().checked_add(shard)?;
+            Some(SocketAddr::new(first.ip(), port))
+        })
     }
 
     fn faults(&self) -> Result<&crate::transport::faults::Faults, RequestError> {
@@ -351,15 +365,6 @@ fn position_from_text(text: &str) -> Result<KeyPosition, RequestError> {
     let (token, key) = bytes.split_first_chunk::<8>().ok_or_else(refused)?;
     let token = Token(u64::from_be_bytes(*token));
     Ok(KeyPosition { token, key: Bytes::copy_from_slice(key) })
-}
-
-/// A peer may have as many shards as any node can.
-fn ports_of_shards(first: SocketAddr) -> impl Iterator<Item = SocketAddr> {
-    let shards = crate::settings::ShardCount::MAX.get();
-    (0..shards).filter_map(move |shard| {
-        let port = first.port().checked_add(shard)?;
-        Some(SocketAddr::new(first.ip(), port))
-    })
 }
 
 fn not_started() -> RequestError {

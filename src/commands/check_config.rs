@@ -6,8 +6,8 @@ use super::{Exit, Failure, stderr_takes_colours};
 use crate::cli::{CheckConfigArgs, GlobalArgs};
 use crate::config::{Config, Effective, Finding, Invalid, Loaded, Origin, Sources};
 
-/// Width beyond which the origin no longer stands in its column.
-const COLUMN_MAX: usize = 44;
+/// Where origins begin, unless the value is longer.
+const COLUMN: usize = 44;
 
 pub(super) fn run(args: &CheckConfigArgs, global: GlobalArgs) -> Result<Exit, Failure> {
     let sources = Sources::read(&args.file, &args.overrides.set)?;
@@ -32,24 +32,25 @@ fn print_json(value: &serde_json::Value) {
 
 /// A TOML file that says the same as all sources together.
 fn effective_text(sources: &Sources, loaded: &Loaded) -> String {
-    let mut out = format!("# {} is valid. In effect is:\n", sources.file);
+    let mut lines = vec![format!("# {} is valid. In effect is:", sources.file)];
     let mut section = "";
     for effective in &loaded.effective {
         let (of, key) = effective.key.rsplit_once('.').unwrap_or(("", &effective.key));
         if of != section {
             section = of;
-            out += &header(of);
+            lines.extend([String::new(), header(of)]);
         }
         let assignment = format!("{key} = {}", effective.value);
-        out += &format!("{assignment:COLUMN_MAX$}  # {}\n", origin_text(sources, effective));
+        let origin = origin_text(sources, effective);
+        lines.push(format!("{assignment:COLUMN$}  # {origin}"));
     }
-    out
+    lines.join("\n") + "\n"
 }
 
 fn header(section: &str) -> String {
     match section.split_once('[') {
-        Some((list, _)) => format!("\n[[{list}]]\n"),
-        None => format!("\n[{section}]\n"),
+        Some((list, _)) => format!("[[{list}]]"),
+        None => format!("[{section}]"),
     }
 }
 

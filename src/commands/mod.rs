@@ -2,10 +2,14 @@
 //!
 //! | command | file |
 //! | --- | --- |
+//! | `demo` | `demo/` |
+//! | `serve` | `serve.rs` |
 //! | `check-config` | `check_config.rs` |
 //! | `tls` | `tls.rs` |
 
 mod check_config;
+mod demo;
+mod serve;
 mod tls;
 
 use std::process::ExitCode;
@@ -80,6 +84,8 @@ impl From<ConfigError> for Failure {
 pub fn run(cli: &Cli) -> ExitCode {
     colours(cli.global.color).write_global();
     let done = match &cli.command {
+        Command::Demo(args) => demo::run(args, cli.global),
+        Command::Serve(args) => serve::run(args, cli.global),
         Command::CheckConfig(args) => check_config::run(args, cli.global),
         Command::Tls(command) => tls::run(command, cli.global),
     };

@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use henge_actors::settings::{
     Address, ClusterName, ClusterSettings, DEFAULT_LISTEN, InvalidSettings, LayoutEntry,
     LimitSettings, MembershipSettings, NodeSettings, RingSettings, Settings, ShardCount,
-    StorageSettings, TelemetrySettings, TlsSettings, Weight, Zone,
+    StorageSettings, TelemetrySettings, TlsSettings,
 };
 use henge_kernel::bucket::{BucketChange, BucketProperties, Setting, Violations};
 use henge_kernel::id::{NODE_NAME_MAX, NodeName};
 use henge_kernel::key::PartitionCount;
-use henge_kernel::ring::WEIGHT_MAX;
+use henge_kernel::ring::{WEIGHT_MAX, Weight, ZONE_BYTES_MAX, Zone};
 
 use super::error::Violation;
 use super::file::{Written, quoted};
@@ -106,12 +106,11 @@ fn read_layout_entry(reader: &mut Reader<'_>, position: usize) -> Option<LayoutE
     let name = reader.required(&key("name"), "the node's name", node_name);
     let parse = |text: &str| text.parse().map_err(|_| Address::RULE.to_owned());
     let address = reader.required(&key("address"), Address::RULE, parse);
-    let parse = |text: &str| Zone::new(text).map_err(|refused| refused.to_string());
+    let parse = |text: &str| Zone::new(text).map_err(|_| label(ZONE_BYTES_MAX));
     let zone = reader.word(&key("zone"), Zone::default(), parse);
-    let rule = || format!("a number from 1 to {WEIGHT_MAX}");
     let parse = |number| {
-        let weight = u32::try_from(number).ok().and_then(|weight| Weight::new(weight).ok());
-        weight.ok_or_else(rule)
+        let weight = u32::try_from(number).ok().and_then(|number| Weight::new(number).ok());
+        weight.ok_or_else(|| format!("a number from 1 to {WEIGHT_MAX}"))
     };
     let weight = reader.number(&key("weight"), Weight::default(), parse);
     Some(LayoutEntry { name: name?, address: address?, zone, weight })
@@ -137,15 +136,10 @@ fn read_defaults(reader: &mut Reader<'_>) -> BucketProperties {
         let key = format!("defaults.{name}");
         let given = reader.given(&key);
         origins.push(given.as_ref().map_or(Origin::Default, |given| given.origin.clone()));
-        match given.as_ref().map(setting) {
-            Some(Some(setting)) => change = change.set(name, setting),
-            Some(None) => {
-                let given = given.as_ref();
-                given
-                    .into_iter()
-                    .for_each(|given| reader.refuse(&key, given, "a single value".into()));
-            }
-            None => (),
+        let Some(given) = given else { continue };
+        match setting(&given) {
+            Some(setting) => change = change.set(name, setting),
+            None => reader.refuse(&key, &given, "a single value".to_owned()),
         }
     }
     match change.apply(&BucketProperties::default()) {
@@ -243,7 +237,12 @@ fn read_telemetry(reader: &mut Reader<'_>) -> (TelemetrySettings, LogFormat) {
 }
 
 fn node_name(text: &str) -> Result<NodeName, String> {
-    NodeName::new(text).map_err(|_| format!("1 to {NODE_NAME_MAX} characters of a-z, 0-9 and '-'"))
+    NodeName::new(text).map_err(|_| label(NODE_NAME_MAX))
+}
+
+/// The rule of names and zones.
+fn label(bytes_max: usize) -> String {
+    format!("1 to {bytes_max} characters of a-z, 0-9 and '-'")
 }
 
 fn socket(text: &str) -> Result<SocketAddr, String> {

@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
     /// A span of time.
     pub fn span(&mut self, key: &str, default: Duration) -> Duration {
         let parse = |given: &Given| {
-            parse_duration(given.text_like("\"250ms\"")?, SPAN_MAX)
+            parse_duration(given.quantity("250ms")?, SPAN_MAX)
                 .map_err(|refused| format!("{}, such as \"250ms\"", refused.expected()))
         };
         self.take(key, default, parse, |span| quoted(&Span(*span)))
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
     /// A number of bytes.
     pub fn size(&mut self, key: &str, default: u64) -> u64 {
         let parse = |given: &Given| {
-            parse_size(given.text_like("\"64MiB\"")?, SIZE_MAX)
+            parse_size(given.quantity("64MiB")?, SIZE_MAX)
                 .map_err(|refused| format!("{}, such as \"64MiB\"", refused.expected()))
         };
         self.take(key, default, parse, |size| quoted(&Size(*size)))
@@ -286,18 +286,16 @@ impl Given {
     }
 
     pub fn text(&self) -> Result<&str, String> {
-        self.text_like("text in quotes")
+        self.as_text().ok_or_else(|| "text in quotes".to_owned())
     }
 
-    fn text_like(&self, expected: &str) -> Result<&str, String> {
-        match &self.written {
-            Written::Text(text) => Ok(text),
-            _ => Err(if expected.starts_with('"') {
-                format!("text with a unit, such as {expected}")
-            } else {
-                expected.to_owned()
-            }),
-        }
+    /// The text of a quantity, such as `example`.
+    fn quantity(&self, example: &str) -> Result<&str, String> {
+        self.as_text().ok_or_else(|| format!("text with a unit, such as {}", quoted(&example)))
+    }
+
+    fn as_text(&self) -> Option<&str> {
+        if let Written::Text(text) = &self.written { Some(text) } else { None }
     }
 
     pub fn number(&self) -> Result<u64, String> {

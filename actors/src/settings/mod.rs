@@ -23,12 +23,9 @@ use henge_kernel::bucket::BucketProperties;
 use henge_kernel::id::{ClusterId, NodeId, NodeName};
 use henge_kernel::key::PartitionCount;
 
-pub use rules::{InvalidSettings, Quantity, Violation};
 pub use henge_kernel::ring::{Weight, Zone};
+pub use rules::{InvalidSettings, Quantity, Violation};
 pub use words::{Address, ClusterName, InvalidWord, ShardCount};
-
-/// The most nodes of a first layout.
-pub const LAYOUT_NODES_MAX: usize = 100;
 
 /// The greatest value that any node takes, in bytes: a record must have room for two.
 pub const VALUE_BYTES_CEILING: u64 = 2 << 20;
@@ -122,7 +119,8 @@ pub struct NodeSettings {
 pub struct ClusterSettings {
     /// Its name: the source of all identities, and part of every certificate. Default `henge`.
     pub name: ClusterName,
-    /// The first layout, the same on every node, this one included; 1 to [`LAYOUT_NODES_MAX`].
+    /// The first layout, the same on every node, this one included; 1 to
+    /// [`NODES_MAX`](henge_kernel::ring::NODES_MAX).
     pub nodes: Vec<LayoutEntry>,
 }
 

@@ -5,9 +5,10 @@ use core::time::Duration;
 use std::net::SocketAddr;
 
 use henge_kernel::id::NodeName;
+use henge_kernel::ring::NODES_MAX;
 use henge_kernel::{bucket, units};
 
-use super::{Address, LAYOUT_NODES_MAX, LayoutEntry, Settings, ShardCount, VALUE_BYTES_CEILING};
+use super::{Address, LayoutEntry, Settings, ShardCount, VALUE_BYTES_CEILING};
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -151,7 +152,7 @@ impl Violation {
     pub fn remedy(&self) -> String {
         match self {
             Self::OutOfRange { min, max, .. } => format!("choose from {min} to {max}"),
-            Self::LayoutSize { .. } => format!("list 1 to {LAYOUT_NODES_MAX} nodes"),
+            Self::LayoutSize { .. } => format!("list 1 to {NODES_MAX} nodes"),
             Self::DuplicateName { .. } => "give each node a name of its own".to_owned(),
             Self::DuplicateAddress { .. } => "give each node an address of its own".to_owned(),
             Self::NotListed { name, .. } => {
@@ -231,7 +232,7 @@ impl Settings {
 
     fn check_layout(&self, violations: &mut Vec<Violation>) {
         let nodes = &self.cluster.nodes;
-        if nodes.is_empty() || nodes.len() > LAYOUT_NODES_MAX {
+        if nodes.is_empty() || nodes.len() > NODES_MAX {
             violations.push(Violation::LayoutSize { count: nodes.len() });
         }
         for (second, entry) in nodes.iter().enumerate() {
