@@ -117,6 +117,7 @@ impl Shard {
                 actor.tell(LinkUp { link: id });
                 self.links.refused.borrow_mut().remove(&theirs.name);
                 self.commons.peer_shards.insert(node, theirs.shards);
+                self.commons.met.insert((node, self.index, theirs.shard), ());
                 if let Some(membership) = self.commons.membership.get() {
                     membership.tell(PeerMet { node, shards: theirs.shards });
                 }
