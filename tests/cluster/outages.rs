@@ -93,10 +93,9 @@ fn with_two_of_three_gone_a_quorum_is_refused_with_its_numbers_and_one_still_rea
         assert!(began.elapsed() < KNOWN, "it is known already: {:?}", began.elapsed());
         let json = problem.json();
         assert_eq!(json["code"], "quorum_not_met", "{json}");
-        assert_eq!((&json["needed"], &json["got"]), (&2.into(), &1.into()), "{json}");
+        assert_eq!((&json["needed"], &json["homes_down"]), (&2.into(), &2.into()), "{json}");
+        assert!(json["got"].as_u64().is_some_and(|got| got < 2), "{json}");
         assert_eq!(json["fate"], "not_applied", "{json}");
-        let down = json["homes_down"].to_string();
-        assert!(!down.is_empty() && down != "null", "{json}");
     }
     assert_eq!(expect(&alone.get("/v1/kv/outage/key?r=1"), 200).body, "x");
     expect(&alone.put("/v1/kv/outage/other?w=1", "y"), 204);

@@ -242,13 +242,7 @@ pub fn expect(request: &Request, status: u16) -> Response {
     response
 }
 
-fn config(
-    directory: &Path,
-    name: &str,
-    listen: SocketAddr,
-    layout: &str,
-    plan: &Plan,
-) -> String {
+fn config(directory: &Path, name: &str, listen: SocketAddr, layout: &str, plan: &Plan) -> String {
     let Plan { shards, more } = plan;
     let directory = directory.display();
     format!(
@@ -269,9 +263,8 @@ pub fn free_udp_ports(count: u16) -> SocketAddr {
         let run: Option<Vec<u16>> =
             (0..count).map(|offset| first.port().checked_add(offset)).collect();
         let run = run?;
-        let free = |port: &u16| {
-            !given.contains(port) && UdpSocket::bind(("127.0.0.1", *port)).is_ok()
-        };
+        let free =
+            |port: &u16| !given.contains(port) && UdpSocket::bind(("127.0.0.1", *port)).is_ok();
         run.iter().all(free).then(|| {
             given.extend(run);
             first
