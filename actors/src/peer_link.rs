@@ -56,6 +56,8 @@ pub struct PeerLink {
     link: Option<Current>,
     dialling: Option<DialId>,
     redial_after: Duration,
+    /// Why the last dial failed: the log hears each reason once.
+    failed: Option<String>,
     waiting: BTreeMap<u64, Waiting>,
     correlation: u64,
 }
@@ -105,6 +107,7 @@ impl PeerLink {
             link: None,
             dialling: None,
             redial_after: REDIAL_FIRST,
+            failed: None,
             waiting: BTreeMap::new(),
             correlation: 0,
         }
@@ -379,6 +382,7 @@ impl Handler<Told<LinkUp>> for PeerLink {
         self.lose_link("replaced by a newer link");
         info!(target: TRANSPORT, node = self.shard.commons.name(), peer = %self.peer.site.name, shard = self.peer.shard, "link up");
         self.link = Some(Current { link, run, dialled, since: self.now() });
+        self.failed = None;
         self.redial_after = REDIAL_FIRST;
         if let (0, 0, Some(ring_manager)) =
             (self.shard.index, self.peer.shard, self.shard.commons.ring_manager.get())
@@ -409,7 +413,10 @@ impl Handler<Told<DialFailed>> for PeerLink {
     fn handle(&mut self, told: Told<DialFailed>, context: &mut Self::Context) {
         let (DialFailed { dial, reason }, _handling) = self.me.open(told);
         if self.dialling == Some(dial) {
-            debug!(target: TRANSPORT, peer = %self.peer.site.name, reason, "dial failed");
+            if self.failed.as_ref() != Some(&reason) {
+                warn!(target: TRANSPORT, node = self.shard.commons.name(), peer = %self.peer.site.name, reason, "dial failed");
+            }
+            self.failed = Some(reason);
             self.dialling = None;
             self.dial_later(context);
         }

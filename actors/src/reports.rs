@@ -240,14 +240,20 @@ impl Readiness {
         if commons.storage_is_poisoned() {
             return not("a log takes no more writes".to_owned());
         }
+        if commons.is_assembled() {
+            return Self::Ready;
+        }
         let (members, cluster) = (commons.members.load(), commons.cluster.load());
+        let reached = |node: NodeId| members.is_up(node) && commons.has_met(node);
+        let settled = |node: NodeId| reached(node) || members.is_down(node);
         let waiting: Vec<_> = cluster
             .nodes
             .iter()
-            .filter(|(node, _)| **node != commons.node && !members.known(**node))
+            .filter(|(node, _)| **node != commons.node && !settled(**node))
             .map(|(_, site)| site.name.to_string())
             .collect();
         if waiting.is_empty() {
+            commons.assemble();
             Self::Ready
         } else {
             not(format!("not yet reached and not yet known as down: {}", waiting.join(", ")))

@@ -118,8 +118,7 @@ pub fn settings(names: &[&str], dir: &Path) -> Vec<Settings> {
     let member = |entry: &LayoutEntry| {
         let name = entry.name.clone();
         let data_dir = dir.join(name.as_str());
-        let mut settings =
-            Settings::member(ClusterName::default(), layout.clone(), name, data_dir);
+        let mut settings = Settings::member(ClusterName::default(), layout.clone(), name, data_dir);
         settings.node.shards = Some(ShardCount::ONE);
         settings.tls.dir = dir.join("tls");
         settings

@@ -9,7 +9,8 @@ use crate::support::{
 
 const K: &str = "/v1/kv/b/k";
 const MEBIBYTE: usize = 1 << 20;
-const CHUNKED: &str = "PUT /v1/kv/b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+const CHUNKED: &str =
+    "PUT /v1/kv/b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
@@ -33,7 +34,8 @@ fn the_greatest_value_is_taken_and_one_byte_more_is_not() {
 fn a_length_that_is_too_great_is_refused_before_the_body_comes() {
     let single = Single::start();
     let mut connection = Connection::open(single.http());
-    connection.send(b"PUT /v1/kv/b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n");
+    connection
+        .send(b"PUT /v1/kv/b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n");
     let body = connection.receive(false).problem(413, "too_large");
     assert_eq!(body["size"], 9_999_999_999_u64);
     assert!(connection.is_closed());
@@ -138,7 +140,9 @@ fn bodies_are_let_in_only_as_far_as_there_is_room() {
     let body = refused.problem(503, "overloaded");
     assert_eq!((&body["fate"], refused.header("retry-after")), (&json!("not_applied"), Some("1")));
     drop(waiting);
-    crate::support::node::eventually("there is room again", || put(single.http(), K, "x").status == 204);
+    crate::support::node::eventually("there is room again", || {
+        put(single.http(), K, "x").status == 204
+    });
 }
 
 #[test]

@@ -51,13 +51,23 @@ mod tests {
 
     #[test]
     fn local_hosts_are_names_of_the_loopback() {
-        for local in ["localhost", "LocalHost:7480", "127.0.0.1:1", "127.9.9.9", "[::1]", "[::1]:80"] {
+        for local in
+            ["localhost", "LocalHost:7480", "127.0.0.1:1", "127.9.9.9", "[::1]", "[::1]:80"]
+        {
             assert!(is_local(local), "{local}");
         }
-        for foreign in
-            ["", "example.org", "localhost.example.org", "127.0.0.1.example.org", "10.0.0.1:80",
-             "[::2]", "[::1]x", "localhost:x", "user@localhost", "0.0.0.0"]
-        {
+        for foreign in [
+            "",
+            "example.org",
+            "localhost.example.org",
+            "127.0.0.1.example.org",
+            "10.0.0.1:80",
+            "[::2]",
+            "[::1]x",
+            "localhost:x",
+            "user@localhost",
+            "0.0.0.0",
+        ] {
             assert!(!is_local(foreign), "{foreign}");
         }
     }
