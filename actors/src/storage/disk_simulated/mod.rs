@@ -32,6 +32,8 @@ pub struct Faults {
     pub syncs: bool,
     /// Truncations fail.
     pub truncates: bool,
+    /// After so many more changes and syncs, every one fails: the power is about to go.
+    pub all_after: Option<u64>,
 }
 
 impl SimulatedDisk {
@@ -40,8 +42,8 @@ impl SimulatedDisk {
         Self { shared: Arc::new(Mutex::new(State::new(seed))) }
     }
 
-    /// The machine's process is killed: what was written stays, locks and requested syncs go, and
-    /// files that were open answer with errors.
+    /// The machine's process is killed: what was written stays, locks, faults and requested syncs
+    /// go, and files that were open answer with errors.
     pub fn kill(&self) {
         let held = self.state().restart();
         drop(held);
@@ -150,8 +152,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn sync_dir(&self, directory: &Path) -> io::Result<()> {
-        self.state().sync_names(directory);
-        Ok(())
+        self.state().sync_names(directory)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
@@ -266,10 +267,7 @@ impl HeldSync {
         lock(shared).horizon = Some(self.horizon);
         let synced = self.targets.iter().try_for_each(|target| match target {
             SyncTarget::File(file) => file.sync(),
-            SyncTarget::Directory(path) => {
-                lock(shared).sync_names(path);
-                Ok(())
-            }
+            SyncTarget::Directory(path) => lock(shared).sync_names(path),
         });
         lock(shared).horizon = None;
         (self.done)(synced);

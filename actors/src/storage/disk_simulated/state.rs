@@ -80,6 +80,7 @@ impl State {
     pub fn restart(&mut self) -> Vec<HeldSync> {
         self.life += 1;
         self.locks.clear();
+        self.faults = Faults::default();
         self.holding = false;
         std::mem::take(&mut self.held)
     }
@@ -127,6 +128,7 @@ impl State {
         if self.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        self.count_down()?;
         // The number of the operation that makes an inode names it.
         let id = self.operations;
         self.inodes.insert(id, Inode::default());
@@ -136,17 +138,20 @@ impl State {
 
     pub fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         self.inode_of(from)?;
+        self.count_down()?;
         self.change_names(NameChange::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
     pub fn remove(&mut self, path: &Path) -> io::Result<()> {
         self.inode_of(path)?;
+        self.count_down()?;
         self.change_names(NameChange::Remove(path.to_owned()));
         Ok(())
     }
 
-    pub fn sync_names(&mut self, directory: &Path) {
+    pub fn sync_names(&mut self, directory: &Path) -> io::Result<()> {
+        self.count_down()?;
         let horizon = self.horizon.unwrap_or(u64::MAX);
         let synced = &mut self.synced_names;
         self.unsynced_names.retain(|(number, change)| {
@@ -156,15 +161,18 @@ impl State {
             }
             !covered
         });
+        Ok(())
     }
 
     pub fn append(&mut self, id: u64, bytes: &[u8]) -> io::Result<()> {
+        self.count_down()?;
         let (fits, failure) = self.room_for(bytes.len());
         self.change_bytes(id, ByteChange::Append(bytes[..fits].to_vec()))?;
         failure.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     pub fn truncate(&mut self, id: u64, length: u64) -> io::Result<()> {
+        self.count_down()?;
         if self.faults.truncates {
             return Err(io::Error::other("simulated"));
         }
@@ -173,6 +181,7 @@ impl State {
     }
 
     pub fn sync(&mut self, id: u64) -> io::Result<()> {
+        self.count_down()?;
         if self.faults.syncs {
             return Err(io::Error::other("simulated"));
         }
@@ -181,6 +190,18 @@ impl State {
             inode.sync(horizon);
         }
         Ok(())
+    }
+
+    /// One more change or sync, if any may still succeed.
+    fn count_down(&mut self) -> io::Result<()> {
+        match &mut self.faults.all_after {
+            Some(0) => Err(io::Error::other("simulated")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// How much of an append gets through, and what it fails with.
