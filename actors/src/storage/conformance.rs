@@ -83,7 +83,7 @@ fn listed(engine: &dyn Engine, range: KeyRange<'_>, limit: usize) -> (Vec<Key>, 
 }
 
 pub fn a_record_is_read_as_it_was_written(factory: Factory) {
-    let Subject { mut engine, .. } = factory();
+    let Subject { mut engine, _directory } = factory();
     let (whole, pieces, empty) = (key("b", "whole"), key("b", "pieces"), key("b", "empty"));
     put(&mut *engine, &whole, b"one piece");
     let payload: &[&[u8]] = &[b"several", b"", b" ", b"pieces"];
@@ -98,7 +98,7 @@ pub fn a_record_is_read_as_it_was_written(factory: Factory) {
 }
 
 pub fn the_last_change_of_a_batch_counts(factory: Factory) {
-    let Subject { mut engine, .. } = factory();
+    let Subject { mut engine, _directory } = factory();
     let (a, b) = (key("b", "a"), key("b", "b"));
     let (token_a, token_b) = (a.token(), b.token());
     let batch = [
@@ -115,7 +115,7 @@ pub fn the_last_change_of_a_batch_counts(factory: Factory) {
 }
 
 pub fn a_removed_key_is_gone_and_can_come_back(factory: Factory) {
-    let Subject { mut engine, .. } = factory();
+    let Subject { mut engine, _directory } = factory();
     let key = key("bucket", "key");
     let removal = [Change::Removal { token: key.token(), key: &key }];
     engine.append(&removal).unwrap();
@@ -129,7 +129,7 @@ pub fn a_removed_key_is_gone_and_can_come_back(factory: Factory) {
 }
 
 pub fn keys_of_one_token_are_kept_apart_and_in_order(factory: Factory) {
-    let Subject { mut engine, .. } = factory();
+    let Subject { mut engine, _directory } = factory();
     let token = Token(7);
     let keys = [key("b", "2"), key("a", "9"), key("b", "1"), key("ab", "1"), key("b", "10")];
     for key in &keys {
@@ -153,7 +153,7 @@ pub fn keys_of_one_token_are_kept_apart_and_in_order(factory: Factory) {
 }
 
 pub fn a_visit_keeps_to_its_range_and_its_limit(factory: Factory) {
-    let Subject { mut engine, .. } = factory();
+    let Subject { mut engine, _directory } = factory();
     let keys: Vec<Key> = (0..5).map(|number| key("b", &format!("key-{number}"))).collect();
     for (token, key) in (0..).zip(&keys) {
         let token = Token(token * 10);
@@ -172,7 +172,7 @@ pub fn a_visit_keeps_to_its_range_and_its_limit(factory: Factory) {
 }
 
 pub fn buckets_know_how_many_keys_they_have(factory: Factory) {
-    let Subject { mut engine, .. } = factory();
+    let Subject { mut engine, _directory } = factory();
     for (bucket, name) in [("two", "a"), ("one", "a"), ("two", "b"), ("two", "a")] {
         put(&mut *engine, &key(bucket, name), b"x");
     }
@@ -185,7 +185,7 @@ pub fn buckets_know_how_many_keys_they_have(factory: Factory) {
 }
 
 pub fn a_sync_covers_what_was_appended_before_it(factory: Factory) {
-    let Subject { mut engine, .. } = factory();
+    let Subject { mut engine, _directory } = factory();
     for round in 1..=3 {
         let (sent, received) = mpsc::channel();
         assert_eq!(put(&mut *engine, &key("b", "k"), b"x"), Sequence(round));
@@ -197,7 +197,7 @@ pub fn a_sync_covers_what_was_appended_before_it(factory: Factory) {
 }
 
 pub fn what_is_too_large_is_refused_whole(factory: Factory) {
-    let Subject { mut engine, .. } = factory();
+    let Subject { mut engine, _directory } = factory();
     let (small, large) = (key("b", "small"), key("b", "large"));
     let half = vec![0; PAYLOAD_BYTES_MAX / 2 + 1];
     let batch = [
@@ -212,7 +212,7 @@ pub fn what_is_too_large_is_refused_whole(factory: Factory) {
 }
 
 pub fn an_engine_agrees_with_a_sorted_map(factory: Factory) {
-    let Subject { mut engine, .. } = factory();
+    let Subject { mut engine, _directory } = factory();
     let mut dice = fastrand::Rng::with_seed(0x5eed);
     let mut model = BTreeMap::new();
     for _ in 0..300 {
@@ -225,17 +225,21 @@ pub fn an_engine_agrees_with_a_sorted_map(factory: Factory) {
         let payload: Vec<u8> = (0..dice.usize(0..200)).map(|_| dice.u8(..)).collect();
         let pieces: [&[u8]; 1] = [&payload];
         let removes = dice.u8(0..4) == 0;
-        let change = |(token, key)| match removes {
-            true => Change::Removal { token, key },
-            false => Change::Record { token, key, payload: &pieces },
+        let change = |(token, key)| {
+            if removes {
+                Change::Removal { token, key }
+            } else {
+                Change::Record { token, key, payload: &pieces }
+            }
         };
         let changes = places.iter().map(|(token, key)| change((*token, key)));
         engine.append(&changes.collect::<Vec<_>>()).unwrap();
         for place in places {
-            match removes {
-                true => model.remove(&place),
-                false => model.insert(place, Bytes::from(payload.clone())),
-            };
+            if removes {
+                model.remove(&place);
+            } else {
+                model.insert(place, Bytes::from(payload.clone()));
+            }
         }
     }
     let all = everything(&*engine).into_iter();

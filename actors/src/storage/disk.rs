@@ -6,7 +6,7 @@
 //! with a completion instead: see [`SyncLane`].
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Receives the outcome of a [`SyncLane::request`]; runs on whatever thread did the sync.
@@ -75,16 +75,6 @@ pub trait DiskLock: Send {}
 /// Whoever requests bounds how many are under way; the log's shard keeps to one.
 /// Dropping the lane finishes what was requested first.
 pub trait SyncLane: Send {
-    /// Syncs `targets` in their order, stopping at the first error, then calls `done`. What is
-    /// written after this call is not covered.
-    fn request(&self, targets: Vec<SyncTarget>, done: SyncDone);
-}
-
-/// What a [`SyncLane`] can sync.
-#[derive(Clone)]
-pub enum SyncTarget {
-    /// The bytes of a file.
-    File(Arc<dyn DiskFile>),
-    /// The names in a directory.
-    Directory(PathBuf),
+    /// Does [`DiskFile::sync`], then calls `done`. What is written after this call is not covered.
+    fn request(&self, file: Arc<dyn DiskFile>, done: SyncDone);
 }

@@ -242,8 +242,8 @@ mod tests {
             disk.power_cut();
             let state = file(&disk).read().unwrap().unwrap();
             assert_eq!(state.fallback, None);
-            let is_new = state.content == Bytes::from("new");
-            assert!(is_new || (written.is_err() && state.content == Bytes::from("old")));
+            let is_new = state.content == "new";
+            assert!(is_new || (written.is_err() && state.content == "old"));
             seen[usize::from(is_new)] += 1;
             // And the next write is not in the way of what the last one left.
             file(&disk).write(b"next").unwrap();

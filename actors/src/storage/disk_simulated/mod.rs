@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::disk::{Disk, DiskFile, DiskLock, SyncDone, SyncLane, SyncTarget};
+use super::disk::{Disk, DiskFile, DiskLock, SyncDone, SyncLane};
 use state::{Inode, State};
 
 /// The disk of one simulated machine. Clones are the same disk.
@@ -239,13 +239,13 @@ struct Lane {
 }
 
 impl SyncLane for Lane {
-    fn request(&self, targets: Vec<SyncTarget>, done: SyncDone) {
+    fn request(&self, file: Arc<dyn DiskFile>, done: SyncDone) {
         let mut state = lock(&self.shared);
         if let Err(dead) = state.check_life(self.life) {
             drop(state);
             return done(Err(dead));
         }
-        let held = HeldSync { targets, horizon: state.operations, done };
+        let held = HeldSync { file, horizon: state.operations, done };
         if state.holding {
             state.held.push(held);
         } else {
@@ -257,7 +257,7 @@ impl SyncLane for Lane {
 
 /// A requested sync that covers what was written before the request, and no more than that.
 struct HeldSync {
-    targets: Vec<SyncTarget>,
+    file: Arc<dyn DiskFile>,
     horizon: u64,
     done: SyncDone,
 }
@@ -265,10 +265,7 @@ struct HeldSync {
 impl HeldSync {
     fn run(self, shared: &Mutex<State>) {
         lock(shared).horizon = Some(self.horizon);
-        let synced = self.targets.iter().try_for_each(|target| match target {
-            SyncTarget::File(file) => file.sync(),
-            SyncTarget::Directory(path) => lock(shared).sync_names(path),
-        });
+        let synced = self.file.sync();
         lock(shared).horizon = None;
         (self.done)(synced);
     }

@@ -11,7 +11,7 @@ pub(super) struct State {
     pub names: BTreeMap<PathBuf, u64>,
     /// The names as a power cut would leave them at least.
     synced_names: BTreeMap<PathBuf, u64>,
-    unsynced_names: Vec<(u64, NameChange)>,
+    unsynced_names: Vec<NameChange>,
     inodes: BTreeMap<u64, Inode>,
     pub locks: BTreeSet<PathBuf>,
     /// Which life of the machine this is: handles of an earlier one are dead.
@@ -88,7 +88,7 @@ impl State {
     pub fn lose_unsynced(&mut self) {
         let changes = std::mem::take(&mut self.unsynced_names);
         let kept = self.dice.usize(0..=changes.len());
-        for (_, change) in changes.into_iter().take(kept) {
+        for change in changes.into_iter().take(kept) {
             change.apply(&mut self.synced_names);
         }
         self.names = self.synced_names.clone();
@@ -152,10 +152,9 @@ impl State {
 
     pub fn sync_names(&mut self, directory: &Path) -> io::Result<()> {
         self.count_down()?;
-        let horizon = self.horizon.unwrap_or(u64::MAX);
         let synced = &mut self.synced_names;
-        self.unsynced_names.retain(|(number, change)| {
-            let covered = *number < horizon && change.path().parent() == Some(directory);
+        self.unsynced_names.retain(|change| {
+            let covered = change.path().parent() == Some(directory);
             if covered {
                 change.apply(synced);
             }
@@ -219,7 +218,7 @@ impl State {
 
     fn change_names(&mut self, change: NameChange) {
         change.apply(&mut self.names);
-        self.unsynced_names.push((self.operations, change));
+        self.unsynced_names.push(change);
         self.operations += 1;
     }
 

@@ -28,7 +28,7 @@ fn a_flipped_bit_never_makes_a_wrong_answer() {
                 clean += usize::from(check_flipped(&copy, segment_bytes, &batches, &held));
             }
         }
-        assert!(clean > 1000, "most flips should leave a log that is not suspect: {clean}");
+        assert!(clean > 300, "flips in payloads should leave a log that is not suspect: {clean}");
     }
 }
 
@@ -71,7 +71,7 @@ fn a_record_that_rots_while_the_log_is_open_is_corrupt() {
     damage(&disk, path, position(&bytes, b"longer"));
     assert!(matches!(engine.get(d.token(), &d), Err(StorageError::Corrupt { .. })));
     let damaged = everything(&engine).into_iter().filter(|(.., payload)| payload.is_err());
-    assert_eq!(damaged.map(|(_, key, _)| key).collect::<Vec<_>>(), [d.clone()]);
+    assert!(damaged.map(|(_, key, _)| key).eq([d.clone()]));
     disk.overwrite(path, bytes[..bytes.len() / 2].to_vec());
     assert!(matches!(engine.get(d.token(), &d), Err(StorageError::Corrupt { .. })));
     disk.overwrite(path, bytes);
@@ -118,18 +118,17 @@ fn behind_an_unreadable_head_reading_goes_on_and_the_log_is_suspect() {
 
 #[test]
 fn a_sealed_segment_that_ends_early_makes_the_log_suspect() {
-    let (disk, ..) = sample_disk(300);
+    let (disk, batches, held) = sample_disk(300);
     let paths = segments(&disk);
     assert!(paths.len() > 1);
     let bytes = disk.contents(&paths[0]).unwrap();
     for length in 0..bytes.len() {
         let copy = disk.copy(0);
         copy.overwrite(&paths[0], bytes[..length].to_vec());
-        let (engine, report) = open(&copy, 300);
-        assert!(report.is_suspect(), "{length}");
-        assert_eq!(report.cut, None);
-        let b = key("b", "b");
-        assert_eq!(engine.get(b.token(), &b).unwrap(), Some(Bytes::from_static(b"b2")));
+        // If only the payload of its last entry is missing, that key alone is in doubt.
+        let whole = check_flipped(&copy, 300, &batches, &held);
+        let payload = position(&bytes, b"d1");
+        assert_eq!(whole, (payload..bytes.len()).contains(&length), "{length}");
     }
 }
 

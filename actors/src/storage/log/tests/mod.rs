@@ -79,7 +79,9 @@ fn sample() -> (Vec<Batch>, Contents) {
         vec![record("b", "b2")],
     ];
     let mut contents = Contents::new();
-    batches.iter().for_each(|batch| apply(&mut contents, batch));
+    for batch in &batches {
+        apply(&mut contents, batch);
+    }
     (batches, contents)
 }
 

@@ -90,11 +90,26 @@ fn a_failed_write_poisons_and_leaves_no_trace() {
 }
 
 #[test]
-fn a_failed_sync_poisons_and_is_never_forgotten() {
+fn a_segment_that_cannot_be_synced_is_not_sealed() {
     let (disk, batches, held) = sample_disk(1 << 20);
+    let (mut engine, _) = open(&disk, 600);
+    disk.set_faults(Faults { syncs: true, ..Faults::default() });
+    let larger: Batch = vec![(key("b", "a"), Some(vec![0; 500]))];
+    assert!(matches!(append(&mut engine, &larger), Err(StorageError::Poisoned { .. })));
+    disk.set_faults(Faults::default());
+    assert!(matches!(append(&mut engine, &batches[0]), Err(StorageError::Poisoned { .. })));
+    assert_eq!((segments(&disk).len(), contents(&engine)), (1, held));
+}
+
+#[test]
+fn a_failed_sync_poisons_and_is_never_forgotten() {
+    let (disk, batches, mut held) = sample_disk(1 << 20);
     let (mut engine, _) = open(&disk, 1 << 20);
+    let synced = engine.counts().last;
+    append(&mut engine, &batches[1]).unwrap();
+    apply(&mut held, &batches[1]);
     let (sent, received) = mpsc::channel();
-    let mut sync = |engine: &mut LogEngine| {
+    let sync = |engine: &mut LogEngine| {
         let sent = sent.clone();
         engine.request_sync(Box::new(move |synced| sent.send(synced).unwrap()));
     };
@@ -109,6 +124,6 @@ fn a_failed_sync_poisons_and_is_never_forgotten() {
     assert_eq!(outcomes.len(), 3);
     assert!(outcomes.iter().all(|error| matches!(error, StorageError::Poisoned { .. })));
     assert!(matches!(append(&mut engine, &batches[0]), Err(StorageError::Poisoned { .. })));
-    assert_eq!(engine.counts().synced, Sequence(0));
+    assert_eq!(engine.counts().synced, synced);
     assert_eq!(contents(&engine), held);
 }
