@@ -2,8 +2,8 @@
 //! here, so that a test can put a machine without one, and without mercy, in its place.
 //!
 //! Calls are synchronous, because writes to the page cache and reads from it are faster than any
-//! hand-over to a thread. The one call that waits for the device in ordinary service is a request
-//! with a completion instead: see [`SyncLane`].
+//! hand-over to a thread. Those that wait for the device say so; in ordinary service that wait is a
+//! request with a completion instead, see [`SyncLane`].
 
 use std::io;
 use std::path::Path;

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::storage::disk::Disk;
+use crate::storage::disk_files::FileDisk;
 use crate::storage::disk_simulated::Faults;
 
 #[derive(Clone, Debug)]
@@ -231,4 +233,28 @@ fn segments_are_sealed_before_they_grow_too_long_and_all_are_read_again() {
     let reopened = engine.counts();
     assert_eq!((reopened.live_bytes, reopened.log_bytes), (counts.live_bytes, counts.log_bytes));
     assert_eq!((reopened.last, reopened.keys), (counts.last, counts.keys));
+}
+
+#[test]
+fn real_files_are_read_again_and_a_torn_tail_is_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = LogSettings { directory: directory.path().join("shard-0"), ..settings(300) };
+    let open = || LogEngine::open(Arc::new(FileDisk), settings.clone()).unwrap();
+    let (batches, held) = sample();
+    let (mut engine, _) = open();
+    for batch in &batches {
+        append(&mut engine, batch).unwrap();
+    }
+    assert_eq!(contents(&engine), held);
+    drop(engine);
+    let mut newest = FileDisk.list(&settings.directory).unwrap();
+    assert_eq!(newest.len(), 4, "the lock and three segments: {newest:?}");
+    let newest = settings.directory.join(newest.pop().unwrap());
+    FileDisk.open(&newest).unwrap().append(b"torn").unwrap();
+
+    let (engine, report) = open();
+    assert_eq!(report.cut.map(|cut| (cut.path, cut.bytes)), Some((newest, 4)));
+    assert_eq!(contents(&engine), held);
+    drop(engine);
+    assert_eq!(open().1.cut, None);
 }
