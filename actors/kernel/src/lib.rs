@@ -5,9 +5,20 @@
 //!
 //! | module | rules |
 //! | --- | --- |
-//! | [`id`], [`key`], [`time`], [`machine`] | the words that all others use |
+//! | [`id`], [`key`], [`time`], [`machine`], [`units`] | the words that all others use |
+//! | [`causality`] | which write has seen which: records, contexts, digests |
+//! | [`bucket`] | what a bucket promises, how that is set, how it travels |
+//! | [`ring`] | who is a home of a key |
+//! | [`coordination`] | one request over the replicas of its key |
+//! | [`membership`] | who is up, and how that is known |
 
+pub mod bucket;
+pub mod causality;
+pub mod coordination;
 pub mod id;
 pub mod key;
 pub mod machine;
+pub mod membership;
+pub mod ring;
 pub mod time;
+pub mod units;

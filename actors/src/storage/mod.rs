@@ -16,6 +16,7 @@
 
 pub mod disk;
 pub mod disk_files;
+#[cfg(feature = "simulation")]
 pub mod disk_simulated;
 pub mod log;
 pub mod memory;

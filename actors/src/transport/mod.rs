@@ -3,6 +3,11 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `mod.rs` | the words that actors use: [`Transport`], [`Endpoint`], [`Link`], [`TransportEvent`] |
+//! | `quic/` | the transport of production: quinn, mutual TLS, lanes |
+//! | `lane.rs` | frames over a QUIC stream: outbox and deframer |
+//! | `faults.rs` | cuts made on purpose, at the socket |
+//! | `tls/` | who may talk: the CA of a cluster, certificates of nodes and clients |
+//! | `simulated/` | [`simulated::SimulatedNetwork`]: a seeded network in memory, for tests |
 //!
 //! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
 //! frame means is the business of `wire`; how long to wait before the next dial that of the actor
@@ -18,6 +23,13 @@
 //! - frames of one lane arrive in the order in which they were sent, without gaps, until the link
 //!   closes; nothing is promised between the two lanes.
 
+pub mod faults;
+mod lane;
+pub mod quic;
+#[cfg(feature = "simulation")]
+pub mod simulated;
+pub mod tls;
+
 use core::fmt;
 use core::pin::Pin;
 use std::net::SocketAddr;
@@ -26,9 +38,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
 
-/// The longest frame on [`Lane::Request`], in bytes: a value of 4 MiB with its siblings' header and room to
-/// spare.
-pub const REQUEST_FRAME_BYTES_MAX: usize = 8 << 20;
+/// The longest frame on [`Lane::Request`], in bytes: a record that seven homes have each filled to
+/// its limit of 4 MiB, and its header.
+pub const REQUEST_FRAME_BYTES_MAX: usize = 32 << 20;
 
 /// The longest frame on [`Lane::Control`], in bytes; also the longest hello.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 64 << 10;
@@ -71,7 +83,8 @@ pub trait Endpoint {
     fn close(&self, reason: &str);
 
     /// Resolves, within a bound, when everything that a closed endpoint had to say is sent. Call
-    /// [`Endpoint::close`] first.
+    /// [`Endpoint::close`] first. The address is free for another when the endpoint and its links
+    /// are dropped, too.
     fn closed(&self) -> Pin<Box<dyn Future<Output = ()>>>;
 }
 
@@ -98,7 +111,8 @@ pub trait Link {
     /// lost with its link is reported by [`TransportEvent::Closed`] only.
     fn send(&self, lane: Lane, frame: Frame) -> Result<(), SendError>;
 
-    /// Closes the link, telling the peer the `reason`. Frames not yet sent are lost. Idempotent.
+    /// Closes the link, telling the peer the `reason`. Frames not yet sent are lost; some may still
+    /// come in before [`TransportEvent::Closed`]. Idempotent.
     fn close(&self, reason: &str);
 }
 
@@ -276,6 +290,9 @@ pub enum TransportError {
         /// The limit in bytes.
         max: usize,
     },
+    /// The node's certificate is not usable.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     /// The binding or the settings contradict what the transport needs.
     #[error("cannot open the transport: {0}")]
     Refused(String),

@@ -1,0 +1,221 @@
+//! How a record is stored and sent.
+//!
+//! ```text
+//! stored     = format (1) | right | marks | replicated
+//! replicated = format (1) | head | bodies
+//! head       = history | version count | for each version: actor's index in the history, counter,
+//!              flags, stamp, write id, [expiry], checksum, [length of the body]
+//! bodies     = for each value: [media type] | metadata | bytes
+//! ```
+//!
+//! The head alone is what the digest is taken of. Bodies lie at the end, so that decoding slices
+//! values out of the buffer and copies none.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::{
+    Actor, Content, DecodeError, Dot, History, MintRight, Record, Stamp, Version,
+    body::{body_bytes, put_body, read_body},
+    encoding::{Reader, malformed, put_actor, put_count, put_history, put_varint},
+};
+use crate::{
+    id::{NodeId, ShardUid, WriteId},
+    time::WallMillis,
+};
+
+const REPLICATED_FORMAT: u8 = 1;
+const STORED_FORMAT: u8 = 1;
+
+/// Flags of a version.
+const IS_VALUE: u8 = 1;
+const EXPIRES: u8 = 2;
+
+impl Record {
+    /// Appends the part that replicas share.
+    pub fn encode_replicated(&self, out: &mut Vec<u8>) {
+        out.reserve(1 + self.head_bytes_estimate() + self.value_bytes());
+        out.push(REPLICATED_FORMAT);
+        self.encode_head(out);
+        for version in &self.versions {
+            if let Content::Value(value) = &version.content {
+                put_body(out, value);
+            }
+        }
+    }
+
+    /// Reads what [`Record::encode_replicated`] wrote, to the last byte. Values are slices of
+    /// `bytes`. The record has neither right nor marks.
+    pub fn decode_replicated(bytes: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        reader.format("record", REPLICATED_FORMAT)?;
+        let history = reader.history()?;
+        let heads = read_heads(&mut reader, &history)?;
+        let mut record = Self { history, ..Self::default() };
+        for head in heads {
+            record.versions.push(head.with_body(&mut reader, bytes)?);
+        }
+        reader.end()?;
+        Ok(record)
+    }
+
+    /// Appends the whole record: the shard's own part, then the part that replicas share.
+    pub fn encode_stored(&self, out: &mut Vec<u8>) {
+        self.encode_own(out);
+        self.encode_replicated(out);
+    }
+
+    /// Appends the shard's own part, with which the stored form begins.
+    pub fn encode_own(&self, out: &mut Vec<u8>) {
+        out.push(STORED_FORMAT);
+        out.push(u8::from(self.right.is_some()));
+        if let Some(right) = self.right {
+            put_actor(out, right.actor);
+            put_varint(out, right.next);
+        }
+        put_count(out, self.marks.len());
+        for mark in &self.marks {
+            out.extend_from_slice(&mark.0.to_be_bytes());
+        }
+    }
+
+    /// The part of a stored record that replicas share, as it stands there.
+    pub fn replicated_part(stored: &Bytes) -> Result<Bytes, DecodeError> {
+        let mut reader = Reader::new(stored);
+        reader.format("stored record", STORED_FORMAT)?;
+        read_right(&mut reader)?;
+        read_marks(&mut reader)?;
+        Ok(stored.slice_ref(reader.rest()))
+    }
+
+    /// Reads what [`Record::encode_stored`] wrote, to the last byte, in the run of the shard that
+    /// drew `shard`. A right from another run is void, and is dropped here.
+    pub fn decode_stored(bytes: &Bytes, shard: ShardUid) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        reader.format("stored record", STORED_FORMAT)?;
+        let right = read_right(&mut reader)?;
+        let marks = read_marks(&mut reader)?;
+        let record = Self::decode_replicated(&bytes.slice_ref(reader.rest()))?;
+        Ok(Self { right: right.filter(|right| right.actor.uid == shard), marks, ..record })
+    }
+
+    /// Room for the head of all but unusual records.
+    pub(super) fn head_bytes_estimate(&self) -> usize {
+        16 + self.history.range_count() * 20 + self.versions.len() * 64
+    }
+
+    pub(super) fn encode_head(&self, out: &mut Vec<u8>) {
+        put_history(out, &self.history);
+        put_count(out, self.versions.len());
+        let actors: ActorTable = self.history.actors().collect();
+        for version in &self.versions {
+            // Every version's dot is in the history, so its actor is found.
+            put_count(out, actors.binary_search(&version.dot.actor).unwrap_or_else(|at| at));
+            put_head(out, version);
+        }
+    }
+}
+
+/// The actors of a history, by index.
+type ActorTable = SmallVec<[Actor; 4]>;
+
+fn put_head(out: &mut Vec<u8>, version: &Version) {
+    let is_value = if version.content.is_value() { IS_VALUE } else { 0 };
+    let expires = if version.expires_at.is_some() { EXPIRES } else { 0 };
+    put_varint(out, version.dot.counter);
+    out.push(is_value | expires);
+    put_varint(out, version.stamp.0);
+    out.extend_from_slice(&version.write_id.0.to_be_bytes());
+    if let Some(end) = version.expires_at {
+        put_varint(out, end.0);
+    }
+    out.extend_from_slice(&version.checksum.to_be_bytes());
+    if let Content::Value(value) = &version.content {
+        put_count(out, body_bytes(value));
+    }
+}
+
+/// A version without what was written.
+struct Head {
+    dot: Dot,
+    stamp: Stamp,
+    write_id: WriteId,
+    expires_at: Option<WallMillis>,
+    checksum: u128,
+    /// Bytes of the value's body; `None` for a tombstone.
+    body: Option<usize>,
+}
+
+impl Head {
+    fn read(reader: &mut Reader<'_>, actors: &ActorTable) -> Result<Self, DecodeError> {
+        let actor = actors.get(reader.count()?).ok_or(malformed("a version of no known actor"))?;
+        let dot = Dot { actor: *actor, counter: reader.varint()? };
+        let flags = reader.byte()?;
+        if ![0, IS_VALUE, IS_VALUE | EXPIRES].contains(&flags) {
+            return Err(malformed("unknown flags of a version"));
+        }
+        let (stamp, write_id) = (Stamp(reader.varint()?), WriteId(reader.u128()?));
+        let expires = flags & EXPIRES != 0;
+        let expires_at = expires.then(|| reader.varint().map(WallMillis)).transpose()?;
+        let checksum = reader.u128()?;
+        let is_value = flags & IS_VALUE != 0;
+        let body = is_value.then(|| reader.count()).transpose()?;
+        Ok(Self { dot, stamp, write_id, expires_at, checksum, body })
+    }
+
+    fn with_body(self, reader: &mut Reader<'_>, bytes: &Bytes) -> Result<Version, DecodeError> {
+        let content = match self.body {
+            Some(length) => Content::Value(read_body(reader.take(length)?, bytes)?),
+            None => Content::Tombstone,
+        };
+        let Self { dot, stamp, write_id, expires_at, checksum, .. } = self;
+        Ok(Version { dot, content, stamp, write_id, expires_at, checksum })
+    }
+}
+
+/// The heads of all versions; each takes more bytes of the input than 30, so their number is
+/// bounded by what was received.
+fn read_heads(
+    reader: &mut Reader<'_>,
+    history: &History,
+) -> Result<SmallVec<[Head; 2]>, DecodeError> {
+    let actors: ActorTable = history.actors().collect();
+    let mut heads: SmallVec<[Head; 2]> = SmallVec::new();
+    for _ in 0..reader.count()? {
+        let head = Head::read(reader, &actors)?;
+        if heads.last().is_some_and(|last| last.dot >= head.dot) {
+            return Err(malformed("versions out of order"));
+        }
+        if !history.contains(head.dot) {
+            return Err(malformed("a version that the history does not name"));
+        }
+        heads.push(head);
+    }
+    if heads.is_empty() && !history.is_empty() {
+        return Err(malformed("a history without a version"));
+    }
+    Ok(heads)
+}
+
+fn read_right(reader: &mut Reader<'_>) -> Result<Option<MintRight>, DecodeError> {
+    match reader.byte()? {
+        0 => Ok(None),
+        1 => match (reader.actor()?, reader.varint()?) {
+            (_, 0) => Err(malformed("a right whose next dot names no write")),
+            (actor, next) => Ok(Some(MintRight { actor, next })),
+        },
+        _ => Err(malformed("neither a right nor none")),
+    }
+}
+
+fn read_marks(reader: &mut Reader<'_>) -> Result<Vec<NodeId>, DecodeError> {
+    let mut marks = Vec::new();
+    for _ in 0..reader.count()? {
+        let mark = NodeId(reader.u64()?);
+        if marks.last().is_some_and(|last| *last >= mark) {
+            return Err(malformed("marks out of order"));
+        }
+        marks.push(mark);
+    }
+    Ok(marks)
+}

@@ -1,0 +1,42 @@
+//! Causality: which write has seen which, and so what may be forgotten.
+//!
+//! Dotted version sets ("Dotted Version Vectors", Preguiça et al.; "Scalable and Accurate
+//! Causality Tracking for Eventually Consistent Stores", Almeida et al.), with a right to mint
+//! that lives in the record and dies with the run of the shard.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `dot`, `history` | names of writes, and sets of them in one canonical form |
+//! | `version`, `record` | what a write left, and everything that a shard stores of a key |
+//! | `write`, `merge`, `read` | the three operations, all pure |
+//! | `mint` | who may name a write, and why no name is given twice |
+//! | `context`, `token` | what a client has seen; as it carries that |
+//! | `encoding`, `body`, `format`, `digest` | canonical bytes, and what replicas compare |
+
+mod body;
+mod context;
+mod digest;
+mod dot;
+mod encoding;
+mod format;
+mod history;
+mod merge;
+mod mint;
+mod read;
+mod record;
+mod token;
+mod version;
+mod write;
+
+pub use context::Context;
+pub use digest::Digest;
+pub use dot::{Actor, Dot};
+pub use encoding::DecodeError;
+pub use history::{History, Run};
+pub use merge::Merged;
+pub use mint::{MintRight, Minter};
+pub use read::Reading;
+pub use record::{Conflict, Record};
+pub use token::{BadContext, ContextKey, TOKEN_CHARACTERS_MAX};
+pub use version::{Content, Stamp, Value, Version};
+pub use write::{RecordLimits, Write, WriteRefused, Written};

@@ -1,0 +1,162 @@
+//! A put or delete over the homes of its key.
+//!
+//! One home mints the write and has it on its disk before anybody else hears of it; then all other
+//! homes are sent its record at once, and the client is answered when enough have it. A node that
+//! is no home, or whose shard may not mint, forwards the whole put to the nearest home that is up,
+//! and after a silence to the next, always under the same write id: two homes that mint for one id
+//! make one version for every reader.
+//!
+//! What may have been applied is never called refused: as soon as a mint or a forward is on its
+//! way, only its own refusal can still tell that the write was not applied.
+
+use core::time::Duration;
+
+use super::{
+    Failure, Homes, ReplicaRecord,
+    outcome::{PutAnswer, RequestError},
+    quorum::QuorumSize,
+};
+use crate::{
+    causality::{Context, Dot},
+    id::NodeId,
+    machine::Machine,
+    time::Instant,
+};
+
+mod run;
+
+use run::Run;
+
+/// What a put starts with. The write itself stays with the shell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutRequest {
+    /// The homes of the key, nearest first; fewer than `n` if there are fewer nodes.
+    pub homes: Homes,
+    /// This node.
+    pub node: NodeId,
+    /// Whether its shard may mint, if it is one of the homes.
+    pub may_mint: bool,
+    /// Whether another node forwarded the put to this one: then it goes no further.
+    pub forwarded: bool,
+    /// Who must acknowledge.
+    pub quorum: QuorumSize,
+    /// Whether the answer carries the record.
+    pub return_body: bool,
+    /// When the client's time is over.
+    pub deadline: Instant,
+    /// How long a forward may be silent before the next home is tried:
+    /// [`super::hedge::late_delay`].
+    pub patience: Duration,
+}
+
+/// A write that the local home has minted and stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Minted {
+    /// The client's own context and the new dot: it may not cover siblings that the client never
+    /// saw.
+    pub context: Context,
+    /// The name of the write.
+    pub dot: Dot,
+    /// The whole record after the write.
+    pub record: ReplicaRecord,
+}
+
+/// What happened to a put.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PutEvent {
+    /// The local home minted the write, or had it already, and stored it.
+    Minted(Minted),
+    /// The local home refused the write: too many siblings, too large, a full disk.
+    MintRefused(RequestError),
+    /// The local home may not mint now; nothing was written. Another home can.
+    MintUnable,
+    /// The local home failed while it wrote: the write may be on its disk.
+    MintFailed,
+    /// A home acknowledged the record.
+    Stored(NodeId),
+    /// A home that was sent the record or the put did not take it, and will not.
+    Failed {
+        /// The home.
+        node: NodeId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A home to which the put was forwarded has its outcome.
+    Forwarded {
+        /// The home.
+        node: NodeId,
+        /// What it answered.
+        outcome: Result<PutAnswer, RequestError>,
+    },
+    /// The member view now has this node as down.
+    MemberDown(NodeId),
+}
+
+/// What a put wants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PutEffect {
+    /// Have the local shard mint and store the write.
+    Mint,
+    /// Send the minted record to a home, which merges it.
+    StoreAt {
+        /// The home.
+        node: NodeId,
+        /// The record after the write.
+        record: ReplicaRecord,
+    },
+    /// Send the whole put, with its write id and the time left, to a home.
+    ForwardTo(NodeId),
+    /// Answer the client. Comes once; what follows it goes on without the client.
+    Reply(Result<PutAnswer, RequestError>),
+    /// The machine is idle again. Always last.
+    Finish,
+}
+
+/// The machine of one put at a time; idle until [`PutCoordination::start`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PutCoordination {
+    run: Option<Run>,
+}
+
+impl PutCoordination {
+    /// Takes a request. What may be left of an earlier one is forgotten.
+    pub fn start(&mut self, now: Instant, request: PutRequest, effects: &mut Vec<PutEffect>) {
+        let may_mint = request.may_mint;
+        self.run.insert(Run::new(now, request)).begin(now, may_mint, effects);
+        self.settle(effects);
+    }
+
+    /// Whether it has no request.
+    pub fn is_idle(&self) -> bool {
+        self.run.is_none()
+    }
+
+    fn settle(&mut self, effects: &mut Vec<PutEffect>) {
+        if self.run.take_if(|run| run.is_over()).is_some() {
+            effects.push(PutEffect::Finish);
+        }
+    }
+}
+
+impl Machine for PutCoordination {
+    type Event = PutEvent;
+    type Effect = PutEffect;
+
+    fn handle(&mut self, now: Instant, event: PutEvent, effects: &mut Vec<PutEffect>) {
+        if let Some(run) = &mut self.run {
+            run.handle(now, event, effects);
+            self.settle(effects);
+        }
+    }
+
+    fn expire(&mut self, now: Instant, effects: &mut Vec<PutEffect>) {
+        if let Some(run) = &mut self.run {
+            run.expire(now, effects);
+            self.settle(effects);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.run.as_ref().map(Run::next_deadline)
+    }
+}

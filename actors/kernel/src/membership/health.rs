@@ -1,0 +1,82 @@
+//! What a node says about itself. It is shown, and never moves ownership.
+
+use core::time::Duration;
+
+use bytes::{Buf, BufMut};
+use serde::Serialize;
+
+use crate::time::WallMillis;
+
+/// How far a node's wall clock may be off its peers' median before it says so.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
+
+/// The state of a node's own storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StorageState {
+    /// Takes writes.
+    Ok,
+    /// Nearly full: refuses puts, takes deletes, reads, handoff out.
+    Full,
+    /// A write or sync failed: acknowledges nothing any more.
+    Poisoned,
+}
+
+/// A node's own report about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SelfHealth {
+    /// The longest that an event loop of the node was late since the last report, in milliseconds.
+    pub loop_lag_ms: u32,
+    /// The worst state among its shards.
+    pub storage: StorageState,
+    /// Its wall clock when it reported.
+    #[serde(skip)]
+    pub wall: WallMillis,
+}
+
+impl SelfHealth {
+    /// Length of the encoding, in bytes.
+    pub(super) const BYTES: usize = 13;
+
+    pub(super) fn encode(&self, to: &mut Vec<u8>) {
+        to.put_u32(self.loop_lag_ms);
+        to.put_u8(match self.storage {
+            StorageState::Ok => 0,
+            StorageState::Full => 1,
+            StorageState::Poisoned => 2,
+        });
+        to.put_u64(self.wall.0);
+    }
+
+    pub(super) fn decode(from: &mut impl Buf) -> Option<Self> {
+        if from.remaining() < Self::BYTES {
+            return None;
+        }
+        let loop_lag_ms = from.get_u32();
+        let storage = match from.get_u8() {
+            0 => StorageState::Ok,
+            1 => StorageState::Full,
+            2 => StorageState::Poisoned,
+            _ => return None,
+        };
+        Some(Self { loop_lag_ms, storage, wall: WallMillis(from.get_u64()) })
+    }
+}
+
+/// How far `theirs` is ahead of `ours`, in milliseconds; saturates.
+pub(super) fn clock_offset(ours: WallMillis, theirs: WallMillis) -> i64 {
+    let offset = i128::from(theirs.0) - i128::from(ours.0);
+    i64::try_from(offset).unwrap_or(if offset > 0 { i64::MAX } else { i64::MIN })
+}
+
+/// How far this node's wall clock is ahead of the median of all clocks, its own among them, in milliseconds, if that is more
+/// than [`CLOCK_SKEW_MAX`] either way. `offsets` says how far each peer is ahead of this node.
+pub fn clock_skew(offsets: impl IntoIterator<Item = i64>) -> Option<i64> {
+    // Its own clock counts too: among three, one wrong clock must not make the right ones doubt.
+    let mut offsets: Vec<i64> = offsets.into_iter().chain([0]).collect();
+    offsets.sort_unstable();
+    let upper = *offsets.get(offsets.len() / 2)?;
+    let lower = offsets[(offsets.len() - 1) / 2];
+    let skew = lower.midpoint(upper).saturating_neg();
+    (u128::from(skew.unsigned_abs()) > CLOCK_SKEW_MAX.as_millis()).then_some(skew)
+}

@@ -1,0 +1,4 @@
+mod health;
+mod liveness;
+mod packets;
+mod world;

@@ -1,0 +1,198 @@
+//! What a node answers to its users, whichever door they came through.
+
+use std::ops::Deref;
+
+use bytes::Bytes;
+use henge_kernel::{
+    causality::{Context, Dot, Reading, Version},
+    coordination::Replicas,
+    key::Token,
+};
+use serde::Serialize;
+
+/// An answer, and who stood for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer<T> {
+    /// The answer itself.
+    pub body: T,
+    /// The replicas behind it.
+    pub replicas: Replicas,
+}
+
+impl<T> Deref for Answer<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.body
+    }
+}
+
+/// What a get found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Got {
+    /// One value.
+    Value {
+        /// The value with its dot, stamp and expiry.
+        version: Box<Version>,
+        /// What the reader has seen now: pass it to the next put or delete.
+        context: Context,
+        /// Whether a delete is concurrent with the value.
+        concurrent_delete: bool,
+    },
+    /// Two or more values, none of which has seen the other.
+    Siblings {
+        /// The values, in the order of their dots.
+        versions: Vec<Version>,
+        /// Covers them all: a put with it resolves them.
+        context: Context,
+        /// Whether a delete is concurrent with the values.
+        concurrent_delete: bool,
+    },
+    /// The key was deleted, or its value has expired.
+    Deleted {
+        /// Covers the tombstone.
+        context: Context,
+    },
+    /// There is no such key.
+    NotFound,
+}
+
+impl Got {
+    /// The context of what was found; empty if nothing was.
+    pub fn context(&self) -> Context {
+        match self {
+            Self::Value { context, .. }
+            | Self::Siblings { context, .. }
+            | Self::Deleted { context } => context.clone(),
+            Self::NotFound => Context::default(),
+        }
+    }
+}
+
+impl From<Reading> for Got {
+    fn from(reading: Reading) -> Self {
+        let Reading { mut values, concurrent_delete, context } = reading;
+        match values.len() {
+            0 if context.is_empty() => Self::NotFound,
+            0 => Self::Deleted { context },
+            1 => {
+                Self::Value { version: Box::new(values.swap_remove(0)), context, concurrent_delete }
+            }
+            _ => Self::Siblings { versions: values, context, concurrent_delete },
+        }
+    }
+}
+
+/// What a put or delete left behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The client's own context and the new dot: never covers what the client has not seen.
+    pub context: Context,
+    /// The dot of this write.
+    pub dot: Dot,
+    /// All that the key holds now, if `return_body` was asked for; its context covers it.
+    pub got: Option<Got>,
+}
+
+/// Which keys of a bucket are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyQuery {
+    /// Only keys that begin with these bytes.
+    pub prefix: Bytes,
+    /// Where the last page ended: its `next`.
+    pub after: Option<String>,
+    /// How many at most: 1 to [`KEYS_PER_PAGE_MAX`].
+    pub limit: u16,
+}
+
+/// The most keys in one page of a listing.
+pub const KEYS_PER_PAGE_MAX: u16 = 1000;
+
+/// A page of keys, in the order of their tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPage {
+    /// The keys.
+    pub keys: Vec<Bytes>,
+    /// Pass it as `after` for the next page; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// Which keys of one partition are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The bucket.
+    pub bucket: Bytes,
+    /// Only keys that begin with these bytes.
+    pub prefix: Bytes,
+    /// Only keys behind this one.
+    pub after: Option<KeyPosition>,
+    /// How many at most.
+    pub limit: u16,
+}
+
+/// A key and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPosition {
+    /// Its token.
+    pub token: Token,
+    /// Its bytes.
+    pub key: Bytes,
+}
+
+/// The record of a key as one node has it: no coordination, no repair.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReplicaReport {
+    /// The node.
+    pub node: String,
+    /// Whether it is a home of the key.
+    pub home: bool,
+    /// Names of the homes, in ring order.
+    pub homes: Vec<String>,
+    /// Token of the key, in hexadecimal.
+    pub token: String,
+    /// Its partition.
+    pub partition: u16,
+    /// Digest of the record, in hexadecimal; `None` without a record.
+    pub digest: Option<String>,
+    /// The versions, tombstones among them, in the order of their dots.
+    pub versions: Vec<VersionReport>,
+    /// What the record has seen.
+    pub history: Vec<HistoryReport>,
+    /// Homes for which this copy stands in.
+    pub marks: Vec<String>,
+    /// Whether this node may mint further dots here without a fresh epoch.
+    pub has_right: bool,
+}
+
+/// One version of a record.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VersionReport {
+    /// Its dot, as `uid.epoch.counter` with the uid in hexadecimal.
+    pub dot: String,
+    /// `value` or `tombstone`.
+    pub kind: &'static str,
+    /// Size of the value in bytes.
+    pub size: usize,
+    /// Its stamp, in milliseconds.
+    pub stamp: u64,
+    /// The write that made it.
+    pub write_id: String,
+    /// When it expires, in milliseconds since the epoch.
+    pub expires_at: Option<u64>,
+    /// Checksum of the content, in hexadecimal.
+    pub checksum: String,
+}
+
+/// One actor in a history.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HistoryReport {
+    /// Whose writes: `uid.epoch`.
+    pub actor: String,
+    /// First and last counter of a run that was seen.
+    pub seen: (u64, u64),
+}
+
+/// One dot in the form of the reports.
+pub fn dot_text(dot: Dot) -> String {
+    format!("{:016x}.{}.{}", dot.actor.uid.0, dot.actor.epoch, dot.counter)
+}

@@ -1,0 +1,207 @@
+//! What all shards of a node share: identity, settings, snapshots, doors. Nothing here is asked
+//! by message, and nothing here decides.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU8, Ordering},
+};
+
+use dashmap::DashMap;
+use henge_kernel::{
+    causality::ContextKey,
+    id::{ClusterId, Incarnation, NodeId},
+    membership::MemberView,
+};
+use tokio::sync::watch;
+
+use crate::{
+    actor_ref::ActorRef,
+    admission::Admission,
+    environment::Environment,
+    events::Roster,
+    front::Front,
+    gossip_membership::GossipMembership,
+    ring_manager::RingManager,
+    settings::Settings,
+    storage_shard::StorageShard,
+    supervision::Guardian,
+    view::{ClusterView, Published},
+    wire::Hello,
+};
+
+/// Shared by all shards of one node.
+pub struct Commons {
+    /// What the node was told.
+    pub settings: Settings,
+    /// What surrounds it.
+    pub environment: Environment,
+    /// Its cluster.
+    pub cluster_id: ClusterId,
+    /// Itself.
+    pub node: NodeId,
+    /// The life of its data directory.
+    pub incarnation: Incarnation,
+    /// Its run, drawn at its start.
+    pub run: u64,
+    /// How many shards it has.
+    pub shards: u16,
+    /// What it was born with, as it tells peers.
+    pub facts: Vec<(String, String)>,
+    /// Guards context tokens.
+    pub context_key: ContextKey,
+    /// The meters of its actors.
+    pub roster: Roster,
+    /// Ring, buckets, addresses.
+    pub cluster: Published<ClusterView>,
+    /// Who is up.
+    pub members: Published<MemberView>,
+    /// How many shards each peer has, once a handshake told.
+    pub peer_shards: DashMap<NodeId, u16>,
+    /// One door a shard.
+    pub doors: Vec<Arc<Admission>>,
+    /// The actors that others reach, once they are started.
+    pub fronts: OnceLock<Vec<ActorRef<Front>>>,
+    /// One a shard.
+    pub storages: OnceLock<Vec<ActorRef<StorageShard>>>,
+    /// On shard 0.
+    pub membership: OnceLock<ActorRef<GossipMembership>>,
+    /// On shard 0.
+    pub ring_manager: OnceLock<ActorRef<RingManager>>,
+    /// How children of this node are supervised.
+    pub guardian: OnceLock<Guardian>,
+    phase: AtomicU8,
+    poisoned: AtomicBool,
+    ending: watch::Sender<Option<Ending>>,
+}
+
+/// Where a node is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Opens its logs and its endpoints.
+    Starting,
+    /// Takes requests.
+    Serving,
+    /// Takes no more requests.
+    Stopping,
+}
+
+/// Why a node ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// A part of it fell too often.
+    Failed {
+        /// Which, and what it said.
+        reason: String,
+    },
+}
+
+/// What [`Commons::new`] is made of.
+pub struct Birth {
+    /// What the node was told.
+    pub settings: Settings,
+    /// What surrounds it.
+    pub environment: Environment,
+    /// The life of its data directory.
+    pub incarnation: Incarnation,
+    /// How many shards it has.
+    pub shards: u16,
+    /// What it was born with.
+    pub facts: Vec<(String, String)>,
+    /// The ring, buckets and addresses to begin with.
+    pub view: ClusterView,
+}
+
+impl Commons {
+    /// A node that is starting.
+    pub fn new(birth: Birth) -> Arc<Self> {
+        let Birth { settings, environment, incarnation, shards, facts, view } = birth;
+        let (cluster_id, node) = (settings.cluster_id(), settings.node_id());
+        let now = environment.clock.now();
+        let members = MemberView::unknown(node, view.nodes.keys().copied(), now);
+        let limits = settings.limits;
+        let requests = u64::from(limits.requests_in_flight_max).div_ceil(shards.into());
+        let bytes = limits.request_bytes_in_flight_max.div_ceil(shards.into());
+        Arc::new(Self {
+            cluster_id,
+            node,
+            incarnation,
+            run: environment.entropy.draw("run"),
+            shards,
+            facts,
+            context_key: ContextKey::of(cluster_id),
+            roster: Roster::default(),
+            cluster: Published::new(view),
+            members: Published::new(members),
+            peer_shards: DashMap::new(),
+            doors: (0..shards).map(|_| Admission::new(requests, bytes)).collect(),
+            fronts: OnceLock::new(),
+            storages: OnceLock::new(),
+            membership: OnceLock::new(),
+            ring_manager: OnceLock::new(),
+            guardian: OnceLock::new(),
+            phase: AtomicU8::new(0),
+            poisoned: AtomicBool::new(false),
+            ending: watch::Sender::new(None),
+            settings,
+            environment,
+        })
+    }
+
+    /// Where the node is in its life.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Serving,
+            _ => Phase::Stopping,
+        }
+    }
+
+    /// The next phase has come.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+    }
+
+    /// A shard of the node takes no more writes, for as long as the process lives.
+    pub fn poison_storage(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Whether a shard of the node takes no more writes.
+    pub fn storage_is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// The node cannot go on: whoever runs it is told to stop it.
+    pub fn end(&self, ending: Ending) {
+        self.ending.send_if_modified(|ended| {
+            let first = ended.is_none();
+            ended.get_or_insert(ending);
+            first
+        });
+    }
+
+    /// Tells when the node cannot go on.
+    pub fn endings(&self) -> watch::Receiver<Option<Ending>> {
+        self.ending.subscribe()
+    }
+
+    /// What `shard` says to whoever it meets.
+    pub fn hello(&self, shard: u16) -> Hello {
+        Hello {
+            protocol_min: crate::wire::PROTOCOL_MIN,
+            protocol_max: crate::wire::PROTOCOL_MAX,
+            cluster: self.cluster_id,
+            name: self.settings.node.name.clone(),
+            incarnation: self.incarnation,
+            run: self.run,
+            shard,
+            shards: self.shards,
+            facts: self.facts.clone(),
+        }
+    }
+
+    /// The node's own name.
+    pub fn name(&self) -> &str {
+        self.settings.node.name.as_str()
+    }
+}

@@ -1,0 +1,151 @@
+//! All that a node may know of the outside: clocks, entropy, network, disk.
+//!
+//! Cloned into every actor. Production and simulation differ here and nowhere else, so this is
+//! the one file that reads a clock or draws entropy.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use henge_kernel::time::{Instant, WallMillis};
+
+use crate::{
+    storage::disk::Disk,
+    transport::{Transport, faults::Faults},
+};
+
+/// What surrounds a node. All parts are shared by its shards, which may run on several threads.
+#[derive(Clone)]
+pub struct Environment {
+    /// Monotone and wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh random bits.
+    pub entropy: Arc<dyn Entropy>,
+    /// How nodes reach each other.
+    pub transport: Arc<dyn Transport>,
+    /// Where records survive.
+    pub disk: Arc<dyn Disk>,
+    /// Cuts made on purpose, where the transport obeys them and the node was started to allow it.
+    pub faults: Option<Arc<Faults>>,
+}
+
+/// Tells the time. Timers follow tokio's clock, which a simulation pauses.
+pub trait Clock: Send + Sync {
+    /// Monotone time of this process.
+    fn now(&self) -> Instant;
+    /// The wall clock, right or wrong.
+    fn wall(&self) -> WallMillis;
+}
+
+/// Draws random bits.
+pub trait Entropy: Send + Sync {
+    /// 64 fresh bits. A seeded source gives each `purpose` a stream of its own, so that a new
+    /// user of randomness does not shift what the others draw.
+    fn draw(&self, purpose: &'static str) -> u64;
+}
+
+/// The clocks of the operating system.
+#[derive(Debug)]
+pub struct SystemClock {
+    origin: tokio::time::Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotone time begins now.
+    pub fn start() -> Self {
+        Self { origin: tokio::time::Instant::now() }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::from_micros(micros(self.origin.elapsed()))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the clock itself")]
+    fn wall(&self) -> WallMillis {
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        WallMillis(since_epoch.map_or(0, |span| micros(span) / 1000))
+    }
+}
+
+/// Entropy of the operating system.
+#[derive(Debug)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn draw(&self, _purpose: &'static str) -> u64 {
+        match getrandom::u64() {
+            Ok(bits) => bits,
+            // Without entropy two shards could share a uid, and then one dot could name two
+            // values: there is no safe way on.
+            Err(error) => panic!("the operating system gives no random bits: {error}"),
+        }
+    }
+}
+
+/// A clock on tokio's (paused) time, with a wall clock that a test can bend.
+#[derive(Debug)]
+pub struct SimulatedClock {
+    origin: tokio::time::Instant,
+    skew_ms: AtomicI64,
+}
+
+/// Where simulated wall clocks begin: a day in 2024, in milliseconds since the epoch.
+const SIMULATED_EPOCH_MS: u64 = 1_714_000_000_000;
+
+impl SimulatedClock {
+    /// A clock whose both times begin now; must be called inside a tokio runtime.
+    pub fn start() -> Self {
+        Self { origin: tokio::time::Instant::now(), skew_ms: AtomicI64::new(0) }
+    }
+
+    /// Sets how far the wall clock is off, in milliseconds.
+    pub fn set_skew_ms(&self, skew_ms: i64) {
+        self.skew_ms.store(skew_ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Instant {
+        Instant::from_micros(micros(self.origin.elapsed()))
+    }
+
+    fn wall(&self) -> WallMillis {
+        let right = SIMULATED_EPOCH_MS + self.now().as_micros() / 1000;
+        WallMillis(right.saturating_add_signed(self.skew_ms.load(Ordering::Relaxed)))
+    }
+}
+
+/// Entropy from a seed: the same draws, run after run.
+#[derive(Debug)]
+pub struct SeededEntropy {
+    seed: u64,
+    streams: dashmap::DashMap<&'static str, u64>,
+}
+
+impl SeededEntropy {
+    /// A source that `seed` decides.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, streams: dashmap::DashMap::new() }
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn draw(&self, purpose: &'static str) -> u64 {
+        let mut drawn = self.streams.entry(purpose).or_insert(0);
+        *drawn += 1;
+        let mut input = [0; 16];
+        input[..8].copy_from_slice(&self.seed.to_le_bytes());
+        input[8..].copy_from_slice(&drawn.to_le_bytes());
+        xxhash_rust::xxh3::xxh3_64_with_seed(purpose.as_bytes(), xxhash_rust::xxh3::xxh3_64(&input))
+    }
+}
+
+fn micros(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,141 @@
+//! `Front`: the door of a shard for everything that comes from another thread of the node.
+//!
+//! Parent: `NodeSupervisor`. It keeps nothing that a restart could lose: a request goes straight
+//! on to a leased `Coordinator`.
+
+use std::rc::Rc;
+
+use actix::{Actor, Context, Handler, Supervised};
+use henge_kernel::id::NodeId;
+
+use crate::{
+    actor_ref::{ActorRef, Told},
+    messages::{
+        front::{BeginGet, BeginList, BeginPut, CloseEndpoint, MemberJudged, ShardsKnown},
+        peer_link::{PeerJudged, SendControl},
+    },
+    peer_link::{Peer, PeerLink},
+    shard::Shard,
+    wire::ControlMessage,
+};
+
+/// The actor.
+pub struct Front {
+    pub(crate) me: ActorRef<Self>,
+    pub(crate) shard: Rc<Shard>,
+}
+
+impl Front {
+    /// The actor's name in events and reports.
+    pub const NAME: &'static str = "Front";
+
+    /// The front of `shard`.
+    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
+        Self { me, shard }
+    }
+
+    /// Starts the conversations with those shards of a peer that share partitions with this one.
+    fn meet(&self, node: NodeId, shards: u16) {
+        let commons = &self.shard.commons;
+        let cluster = commons.cluster.load();
+        let Some(site) = cluster.nodes.get(&node) else { return };
+        for theirs in 0..shards {
+            let shares = cluster.ring.partitions().all().any(|partition| {
+                partition.shard(commons.shards) == self.shard.index
+                    && partition.shard(shards) == theirs
+            });
+            if shares && self.shard.links.peer((node, theirs)).is_none() {
+                self.shard.converse(Peer { node, shard: theirs, site: site.clone() });
+            }
+        }
+    }
+}
+
+impl Shard {
+    /// Starts the actor that talks to one shard of a peer.
+    pub fn converse(self: &Rc<Self>, peer: Peer) {
+        let instance = format!("{}/{}", peer.site.name, peer.shard);
+        let place = (peer.node, peer.shard);
+        let link = self
+            .start_child(PeerLink::NAME, instance, |me| PeerLink::new(me, Rc::clone(self), peer));
+        self.links.enlist(place, link);
+    }
+
+    /// Sends a control message to a node, from shard 0.
+    pub fn send_control(&self, node: NodeId, message: ControlMessage) {
+        if let Some(link) = self.links.peer((node, 0)) {
+            link.tell(SendControl(message));
+        }
+    }
+}
+
+impl Actor for Front {
+    type Context = Context<Self>;
+}
+
+impl Supervised for Front {}
+
+impl Handler<Told<BeginGet>> for Front {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<BeginGet>, _: &mut Self::Context) {
+        let (begin, _handling) = self.me.open(told);
+        self.shard.lease().tell(begin);
+    }
+}
+
+impl Handler<Told<BeginPut>> for Front {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<BeginPut>, _: &mut Self::Context) {
+        let (begin, _handling) = self.me.open(told);
+        self.shard.lease().tell(begin);
+    }
+}
+
+impl Handler<Told<BeginList>> for Front {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<BeginList>, _: &mut Self::Context) {
+        let (begin, _handling) = self.me.open(told);
+        self.shard.lease().tell(begin);
+    }
+}
+
+impl Handler<Told<MemberJudged>> for Front {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<MemberJudged>, _: &mut Self::Context) {
+        let (MemberJudged { node, judgement }, _handling) = self.me.open(told);
+        for ((peer, _), link) in self.shard.links.peers() {
+            if peer == node {
+                link.tell(PeerJudged(judgement));
+            }
+        }
+    }
+}
+
+impl Handler<Told<ShardsKnown>> for Front {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ShardsKnown>, _: &mut Self::Context) {
+        let (ShardsKnown { node, shards }, _handling) = self.me.open(told);
+        self.meet(node, shards);
+    }
+}
+
+impl Handler<Told<CloseEndpoint>> for Front {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<CloseEndpoint>, _: &mut Self::Context) {
+        let (CloseEndpoint { outcome }, _handling) = self.me.open(told);
+        if let Some(endpoint) = self.shard.links.endpoint() {
+            endpoint.close("the node stops");
+            let closed = endpoint.closed();
+            actix_rt::spawn(async move {
+                closed.await;
+                let _ = outcome.send(());
+            });
+        }
+    }
+}

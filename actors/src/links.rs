@@ -1,0 +1,152 @@
+//! The links of one shard's endpoint, and which actor hears what comes in on each.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+use bytes::Bytes;
+use henge_kernel::id::NodeId;
+use tracing::warn;
+
+use crate::{
+    actor_ref::ActorRef,
+    events::TRANSPORT,
+    messages::{
+        gossip_membership::PeerMet,
+        peer_link::{DialFailed, FramesArrived, LinkDown, LinkUp},
+    },
+    peer_link::PeerLink,
+    shard::Shard,
+    transport::{DialId, Endpoint, Link, LinkId, TransportEvent},
+    wire::Hello,
+};
+
+/// A shard of a peer.
+pub type PeerShard = (NodeId, u16);
+
+/// A link and the actor that uses it.
+type Owned = (Rc<dyn Link>, ActorRef<PeerLink>);
+
+/// The endpoint of a shard with its links and the actors behind them.
+#[derive(Default)]
+pub struct Links {
+    endpoint: RefCell<Option<Rc<dyn Endpoint>>>,
+    peers: RefCell<BTreeMap<PeerShard, ActorRef<PeerLink>>>,
+    up: RefCell<BTreeMap<LinkId, Owned>>,
+    dials: RefCell<BTreeMap<DialId, ActorRef<PeerLink>>>,
+}
+
+impl Links {
+    /// The endpoint is open.
+    pub fn open(&self, endpoint: Rc<dyn Endpoint>) {
+        *self.endpoint.borrow_mut() = Some(endpoint);
+    }
+
+    /// The endpoint, once it is open.
+    pub fn endpoint(&self) -> Option<Rc<dyn Endpoint>> {
+        self.endpoint.borrow().clone()
+    }
+
+    /// The actor that talks to a shard of a peer, if there is one.
+    pub fn peer(&self, peer: PeerShard) -> Option<ActorRef<PeerLink>> {
+        self.peers.borrow().get(&peer).cloned()
+    }
+
+    /// Every actor that talks to a peer.
+    pub fn peers(&self) -> Vec<(PeerShard, ActorRef<PeerLink>)> {
+        self.peers.borrow().iter().map(|(peer, actor)| (*peer, actor.clone())).collect()
+    }
+
+    /// From now on this actor talks to that shard of a peer.
+    pub fn enlist(&self, peer: PeerShard, actor: ActorRef<PeerLink>) {
+        self.peers.borrow_mut().insert(peer, actor);
+    }
+
+    /// A link by its name, while it is up.
+    pub fn link(&self, link: LinkId) -> Option<Rc<dyn Link>> {
+        self.up.borrow().get(&link).map(|(link, _)| Rc::clone(link))
+    }
+
+    /// Begins a dial for `actor`.
+    pub fn dial(
+        &self,
+        address: &crate::transport::PeerAddress,
+        actor: &ActorRef<PeerLink>,
+    ) -> Option<DialId> {
+        let dial = self.endpoint()?.dial(address);
+        self.dials.borrow_mut().insert(dial, actor.clone());
+        Some(dial)
+    }
+}
+
+impl Shard {
+    /// Hands an event of the endpoint to the actor that it concerns.
+    pub fn on_transport_event(&self, event: TransportEvent) {
+        match event {
+            TransportEvent::Connected { link, hello, dial } => {
+                self.on_connected(link, &hello, dial);
+            }
+            TransportEvent::Frames { link, lane, frames } => {
+                if let Some((_, actor)) = self.links.up.borrow().get(&link) {
+                    actor.tell(FramesArrived { link, lane, frames });
+                }
+            }
+            TransportEvent::Closed { link, reason } => {
+                if let Some((_, actor)) = self.links.up.borrow_mut().remove(&link) {
+                    actor.tell(LinkDown { link, reason });
+                }
+            }
+            TransportEvent::DialFailed { dial, reason } => {
+                if let Some(actor) = self.links.dials.borrow_mut().remove(&dial) {
+                    actor.tell(DialFailed { dial, reason });
+                }
+            }
+        }
+    }
+
+    /// Two shards have met: do they belong together?
+    fn on_connected(&self, link: Rc<dyn Link>, hello: &Bytes, dial: Option<DialId>) {
+        let dialled = dial.and_then(|dial| self.links.dials.borrow_mut().remove(&dial));
+        let met = self.accept(&link, hello).and_then(|(node, theirs)| {
+            let actor = self.links.peer((node, theirs.shard)).or(dialled.clone());
+            let actor =
+                actor.ok_or_else(|| format!("nobody here talks to its shard {}", theirs.shard))?;
+            Ok((node, theirs, actor))
+        });
+        match met {
+            Ok((node, theirs, actor)) => {
+                let id = link.id();
+                self.links.up.borrow_mut().insert(id, (link, actor.clone()));
+                actor.tell(LinkUp { link: id, run: theirs.run, dialled: dial.is_some() });
+                self.commons.peer_shards.insert(node, theirs.shards);
+                if let Some(membership) = self.commons.membership.get() {
+                    membership.tell(PeerMet { node, shards: theirs.shards });
+                }
+            }
+            Err(reason) => {
+                warn!(target: TRANSPORT, node = self.commons.name(), peer = link.peer().as_str(), reason, "a peer was refused");
+                link.close(&reason);
+                if let (Some(dial), Some(actor)) = (dial, dialled) {
+                    actor.tell(DialFailed { dial, reason });
+                }
+            }
+        }
+    }
+
+    fn accept(&self, link: &Rc<dyn Link>, hello: &Bytes) -> Result<(NodeId, Hello), String> {
+        let theirs = Hello::decode(hello).map_err(|error| error.to_string())?;
+        self.commons.hello(self.index).check(&theirs).map_err(|error| error.to_string())?;
+        if theirs.name != *link.peer() {
+            return Err(format!(
+                "it calls itself {} but its certificate says {}",
+                theirs.name,
+                link.peer()
+            ));
+        }
+        let node = NodeId::of(self.commons.cluster_id, &theirs.name);
+        let known = self.commons.cluster.load().nodes.contains_key(&node);
+        let not_ourselves = node != self.commons.node;
+        if !known || !not_ourselves {
+            return Err(format!("{} is no other node of the layout", theirs.name));
+        }
+        Ok((node, theirs))
+    }
+}

@@ -1,0 +1,149 @@
+//! To [`Coordinator`](crate::coordinator::Coordinator).
+
+use henge_kernel::{
+    causality::Value,
+    coordination::{DeleteOptions, Failure, PutOptions, ReadOptions, RequestError},
+    id::NodeId,
+    key::{Key, PartitionId},
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    actor_ref::ActorRef,
+    admission::Permit,
+    api::{Answer, Got, KeyRange, Written},
+    coordinator::Coordinator,
+    messages::peer_link::SendReply,
+    peer_link::PeerLink,
+    transport::LinkId,
+    wire::{ForwardedWrite, ListedKeys, PeerReply},
+};
+
+/// How a client hears the outcome of its request. Dropped without one, the client hears that its
+/// request was interrupted.
+pub type Outcome<T> = oneshot::Sender<Result<Answer<T>, RequestError>>;
+
+/// Read a key.
+#[derive(Debug)]
+pub struct BeginGet {
+    /// Which.
+    pub key: Key,
+    /// How.
+    pub options: ReadOptions,
+    /// Who waits.
+    pub outcome: Outcome<Got>,
+    /// The request's place in the node; given back when all is done, not when it is answered.
+    pub permit: Permit,
+}
+
+/// What a client wants written.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// A value.
+    Put(Value, PutOptions),
+    /// A tombstone.
+    Delete(DeleteOptions),
+}
+
+/// Write a key.
+#[derive(Debug)]
+pub struct BeginPut {
+    /// Which.
+    pub key: Key,
+    /// What.
+    pub wanted: Wanted,
+    /// Who waits.
+    pub outcome: Outcome<Written>,
+    /// As in [`BeginGet`].
+    pub permit: Permit,
+}
+
+/// Write a key for another node, which is not a home of it.
+#[derive(Debug)]
+pub struct BeginForwarded {
+    /// What.
+    pub write: ForwardedWrite,
+    /// Who waits, and how long.
+    pub reply: ReplyTo,
+    /// When the request ends.
+    pub deadline: henge_kernel::time::Instant,
+    /// As in [`BeginGet`].
+    pub permit: Permit,
+}
+
+/// List keys of one partition.
+#[derive(Debug)]
+pub struct BeginList {
+    /// The partition.
+    pub partition: PartitionId,
+    /// Which keys of it.
+    pub range: KeyRange,
+    /// Who waits.
+    pub outcome: oneshot::Sender<Result<ListedKeys, RequestError>>,
+    /// As in [`BeginGet`].
+    pub permit: Permit,
+}
+
+/// A replica answered, or surely will not.
+#[derive(Debug)]
+pub struct ReplicaAnswered {
+    /// Of which request: a reply to an earlier one is dropped.
+    pub lease: u64,
+    /// Which replica.
+    pub from: NodeId,
+    /// What it said.
+    pub reply: PeerReply,
+}
+
+/// The deadline that was armed under this lease has passed.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadlinePassed {
+    /// Of which request.
+    pub lease: u64,
+}
+
+/// Who waits for one answer: a coordinator here, or a peer. Dropped unanswered, it says that the
+/// answer was lost, so that nobody waits for an actor that fell.
+#[derive(Debug)]
+pub struct ReplyTo(Option<Whom>);
+
+#[derive(Debug)]
+enum Whom {
+    Coordinator { coordinator: ActorRef<Coordinator>, lease: u64, from: NodeId },
+    Peer { peer: ActorRef<PeerLink>, link: LinkId, correlation: u64 },
+}
+
+impl ReplyTo {
+    /// The request of `coordinator` under `lease`, asked of `from`.
+    pub fn coordinator(coordinator: ActorRef<Coordinator>, lease: u64, from: NodeId) -> Self {
+        Self(Some(Whom::Coordinator { coordinator, lease, from }))
+    }
+
+    /// The request `correlation` that came from a peer on `link`.
+    pub fn peer(peer: ActorRef<PeerLink>, link: LinkId, correlation: u64) -> Self {
+        Self(Some(Whom::Peer { peer, link, correlation }))
+    }
+
+    /// Answers.
+    pub fn answer(mut self, reply: PeerReply) {
+        self.send(reply);
+    }
+
+    fn send(&mut self, reply: PeerReply) {
+        match self.0.take() {
+            Some(Whom::Coordinator { coordinator, lease, from }) => {
+                coordinator.tell(ReplicaAnswered { lease, from, reply });
+            }
+            Some(Whom::Peer { peer, link, correlation }) => {
+                peer.tell(SendReply { link, correlation, reply });
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for ReplyTo {
+    fn drop(&mut self) {
+        self.send(PeerReply::Failed(Failure::Lost));
+    }
+}

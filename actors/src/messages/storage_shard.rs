@@ -1,0 +1,106 @@
+//! To [`StorageShard`](crate::storage_shard::StorageShard).
+
+use bytes::Bytes;
+use henge_kernel::{
+    causality::{Conflict, Content, Context, Digest, RecordLimits},
+    coordination::{Generation, RequestError},
+    id::WriteId,
+    key::{Key, PartitionId},
+    time::{Instant, WallMillis},
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    api::{KeyRange, ReplicaReport},
+    messages::coordinator::ReplyTo,
+    storage::StorageError,
+};
+
+/// Read the record of a key.
+#[derive(Debug)]
+pub struct ReadRecord {
+    /// Which.
+    pub key: Key,
+    /// The digest of the record that the asker has already: if it is the same, no body comes.
+    pub known: Option<Digest>,
+    /// After this moment nobody waits.
+    pub deadline: Instant,
+    /// Who waits.
+    pub reply: ReplyTo,
+}
+
+/// Mint a write: this shard is a home of the key.
+#[derive(Debug)]
+pub struct MintRecord {
+    /// Which key.
+    pub key: Key,
+    /// What the client has seen.
+    pub context: Context,
+    /// The value or tombstone.
+    pub content: Content,
+    /// Names the write across retries.
+    pub write_id: WriteId,
+    /// When the version expires.
+    pub expires_at: Option<WallMillis>,
+    /// What becomes of concurrent versions in this bucket.
+    pub conflict: Conflict,
+    /// Bounds of the record.
+    pub limits: RecordLimits,
+    /// After this moment nobody waits.
+    pub deadline: Instant,
+    /// Who waits.
+    pub reply: ReplyTo,
+}
+
+/// Merge a record that another home minted or had.
+#[derive(Debug)]
+pub struct StoreRecord {
+    /// Which key.
+    pub key: Key,
+    /// The record in its replicated form.
+    pub record: Bytes,
+    /// The lowest generation under which it was read from a shard.
+    pub generation: Generation,
+    /// What becomes of concurrent versions in this bucket.
+    pub conflict: Conflict,
+    /// After this moment nobody waits.
+    pub deadline: Instant,
+    /// Who waits.
+    pub reply: ReplyTo,
+}
+
+/// List live keys of one partition, in token order.
+#[derive(Debug)]
+pub struct ListKeys {
+    /// The partition.
+    pub partition: PartitionId,
+    /// Which keys of it.
+    pub range: KeyRange,
+    /// After this moment nobody waits.
+    pub deadline: Instant,
+    /// Who waits.
+    pub reply: ReplyTo,
+}
+
+/// Show the record of a key as it lies here.
+#[derive(Debug)]
+pub struct InspectRecord {
+    /// Which.
+    pub key: Key,
+    /// Who waits.
+    pub outcome: oneshot::Sender<Result<ReplicaReport, RequestError>>,
+}
+
+/// Count the keys of each bucket.
+#[derive(Debug)]
+pub struct CountBuckets {
+    /// Who waits.
+    pub outcome: oneshot::Sender<Vec<(Bytes, u64)>>,
+}
+
+/// Write out what waits and sync the log; the shard takes no more writes.
+#[derive(Debug)]
+pub struct CloseShard {
+    /// Told when all is durable.
+    pub outcome: oneshot::Sender<Result<(), StorageError>>,
+}

@@ -1,0 +1,256 @@
+//! What a node tells of its cluster: shapes of the JSON of the admin surface.
+
+use henge_kernel::{
+    id::NodeId,
+    key::Key,
+    membership::{Liveness, StorageState},
+};
+use serde::Serialize;
+
+use crate::commons::{Commons, Phase};
+
+/// The members of the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClusterReport {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// The node that answers.
+    pub node: String,
+    /// Partitions of the ring.
+    pub partitions: u16,
+    /// Epoch of the ring.
+    pub ring_epoch: u64,
+    /// Whether there are fewer members than the default `n`.
+    pub under_replicated: bool,
+    /// How far this node's wall clock is off its peers' median, in milliseconds, if that is more
+    /// than the design tolerates.
+    pub clock_skew_ms: Option<i64>,
+    /// The members, by name.
+    pub members: Vec<MemberReport>,
+}
+
+/// One member as the answering node sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MemberReport {
+    /// Its name.
+    pub name: String,
+    /// Its identity, in hexadecimal.
+    pub id: String,
+    /// HOST:PORT of its shard 0.
+    pub address: String,
+    /// Its zone.
+    pub zone: String,
+    /// Its weight.
+    pub weight: u32,
+    /// `up`, `down` or `unknown`.
+    pub liveness: &'static str,
+    /// Whether it is suspected to be down.
+    pub suspected: bool,
+    /// How long it has been so, in milliseconds.
+    pub since_ms: u64,
+    /// Partitions that it owns.
+    pub owns: usize,
+    /// The life of its data directory, in hexadecimal, if known.
+    pub incarnation: Option<String>,
+    /// What it says of itself, if it was heard.
+    pub health: Option<HealthReport>,
+}
+
+/// What a member says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct HealthReport {
+    /// How late its event loop was, in milliseconds.
+    pub loop_lag_ms: u32,
+    /// `ok`, `full` or `poisoned`.
+    pub storage: &'static str,
+    /// How far its wall clock is off this node's, in milliseconds, as far as can be told.
+    pub clock_offset_ms: Option<i64>,
+}
+
+impl ClusterReport {
+    pub(crate) fn of(commons: &Commons) -> Self {
+        let (cluster, members) = (commons.cluster.load(), commons.members.load());
+        let now = commons.environment.clock.now();
+        let report_of = |node: NodeId, site: &crate::view::Site| {
+            let state = members.get(node);
+            let own = node == commons.node;
+            let liveness = state.map_or(Liveness::Unknown, |state| state.liveness);
+            MemberReport {
+                name: site.name.to_string(),
+                id: node.to_string(),
+                address: format!("{}:{}", site.host, site.port),
+                zone: site.zone.to_string(),
+                weight: site.weight,
+                liveness: match liveness {
+                    _ if own => "up",
+                    Liveness::Up => "up",
+                    Liveness::Down => "down",
+                    Liveness::Unknown => "unknown",
+                },
+                suspected: state.is_some_and(|state| state.suspected),
+                since_ms: state.map_or(0, |state| {
+                    u64::try_from(now.since(state.since).as_millis()).unwrap_or(u64::MAX)
+                }),
+                owns: cluster.ring.owned_by(node),
+                incarnation: if own {
+                    Some(format!("{:016x}", commons.incarnation.0))
+                } else {
+                    state.and_then(|state| state.incarnation).map(|life| format!("{:016x}", life.0))
+                },
+                health: state.and_then(|state| {
+                    let health = state.health?;
+                    Some(HealthReport {
+                        loop_lag_ms: health.loop_lag_ms,
+                        storage: storage_text(health.storage),
+                        clock_offset_ms: state.clock_offset_ms,
+                    })
+                }),
+            }
+        };
+        let mut reports: Vec<_> =
+            cluster.nodes.iter().map(|(node, site)| report_of(*node, site)).collect();
+        reports.sort_by(|left, right| left.name.cmp(&right.name));
+        Self {
+            cluster: commons.settings.cluster.name.as_str().to_owned(),
+            node: commons.name().to_owned(),
+            partitions: cluster.ring.partitions().get(),
+            ring_epoch: cluster.ring.epoch(),
+            under_replicated: reports.len() < usize::from(cluster.buckets.defaults().n),
+            clock_skew_ms: members.clock_skew(),
+            members: reports,
+        }
+    }
+}
+
+fn storage_text(state: StorageState) -> &'static str {
+    match state {
+        StorageState::Ok => "ok",
+        StorageState::Full => "full",
+        StorageState::Poisoned => "poisoned",
+    }
+}
+
+/// The ring.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RingReport {
+    /// Its epoch.
+    pub epoch: u64,
+    /// Its digest, in hexadecimal: equal on all nodes that agree.
+    pub digest: String,
+    /// Partitions.
+    pub partitions: u16,
+    /// Per node, by name: partitions owned, and their share in percent.
+    pub owners: Vec<OwnerReport>,
+    /// The owner of each partition, in token order.
+    pub assignment: Vec<String>,
+}
+
+/// What one node owns.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OwnerReport {
+    /// The node.
+    pub name: String,
+    /// Partitions.
+    pub owns: usize,
+    /// Percent of all.
+    pub share: f64,
+}
+
+impl RingReport {
+    pub(crate) fn of(commons: &Commons) -> Self {
+        let cluster = commons.cluster.load();
+        let ring = &cluster.ring;
+        let mut owners: Vec<_> = cluster
+            .nodes
+            .iter()
+            .map(|(node, site)| OwnerReport {
+                name: site.name.to_string(),
+                owns: ring.owned_by(*node),
+                share: (ring.share(*node) * 10_000.0).round() / 100.0,
+            })
+            .collect();
+        owners.sort_by(|left, right| left.name.cmp(&right.name));
+        let owner_of = |partition| {
+            ring.owner(partition).map_or_else(String::new, |owner| cluster.name_of(owner))
+        };
+        Self {
+            epoch: ring.epoch(),
+            digest: format!("{:032x}", ring.digest().0),
+            partitions: ring.partitions().get(),
+            owners,
+            assignment: ring.partitions().all().map(owner_of).collect(),
+        }
+    }
+}
+
+/// Who is asked for a key.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PreferenceReport {
+    /// Token of the key, in hexadecimal.
+    pub token: String,
+    /// Its partition.
+    pub partition: u16,
+    /// The `n` of its bucket.
+    pub n: u8,
+    /// The homes, in the order of the ring.
+    pub homes: Vec<String>,
+    /// The others, in the order in which they would stand in.
+    pub fallbacks: Vec<String>,
+}
+
+impl PreferenceReport {
+    pub(crate) fn of(commons: &Commons, key: &Key) -> Self {
+        let cluster = commons.cluster.load();
+        let token = key.token();
+        let partition = token.partition(cluster.ring.partitions());
+        let n = cluster.buckets.properties(key.bucket()).n;
+        let list = cluster.ring.preference_list(partition);
+        let (homes, fallbacks) = list.split_at(usize::from(n).min(list.len()));
+        let names = |nodes: &[NodeId]| nodes.iter().map(|node| cluster.name_of(*node)).collect();
+        Self {
+            token: format!("{:016x}", token.0),
+            partition: partition.0,
+            n,
+            homes: names(homes),
+            fallbacks: names(fallbacks),
+        }
+    }
+}
+
+/// Whether a node serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does.
+    Ready,
+    /// It does not.
+    NotReady {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+impl Readiness {
+    pub(crate) fn of(commons: &Commons) -> Self {
+        let not = |reason: String| Self::NotReady { reason };
+        match commons.phase() {
+            Phase::Starting => return not("the node is starting".to_owned()),
+            Phase::Stopping => return not("the node stops".to_owned()),
+            Phase::Serving => {}
+        }
+        if commons.storage_is_poisoned() {
+            return not("a log takes no more writes".to_owned());
+        }
+        let (members, cluster) = (commons.members.load(), commons.cluster.load());
+        let waiting: Vec<_> = cluster
+            .nodes
+            .iter()
+            .filter(|(node, _)| **node != commons.node && !members.known(**node))
+            .map(|(_, site)| site.name.to_string())
+            .collect();
+        if waiting.is_empty() {
+            Self::Ready
+        } else {
+            not(format!("not yet reached and not yet known as down: {}", waiting.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! `RingManager`: the layout, the ring and the bucket properties, durable and published.
+//!
+//! Parent: `NodeSupervisor`; on shard 0. A restart reads the registers from disk again; a client
+//! whose setting was on its way is told that it was interrupted, and a setting that needs every
+//! member is taken up again.
+
+use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+
+use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
+use bytes::Bytes;
+use henge_kernel::{
+    bucket::{
+        BucketChange, BucketRegister, BucketTable, SetRefused, SettingEffect, SettingEvent,
+        SettingFailed, SettingRequest, SettingRun, conflict_name,
+    },
+    coordination::{Fate, RequestError},
+    machine::Machine as _,
+    time::Instant,
+    units::Size,
+};
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use crate::{
+    actor_ref::{ActorRef, Told},
+    events::MEMBERSHIP,
+    messages::{
+        ring_manager::{
+            PeerReached, RegisterAnswered, RegisterRefused, RegistersArrived, SetBucket,
+        },
+        storage_shard::CountBuckets,
+    },
+    register_file::RegisterFile,
+    shard::Shard,
+    view::ClusterView,
+    wire::{ControlMessage, REGISTERS_PER_MESSAGE_MAX},
+};
+
+/// How often settings on their way are looked after.
+const TICK: Duration = Duration::from_millis(250);
+
+/// The actor.
+pub struct RingManager {
+    pub(crate) me: ActorRef<Self>,
+    shard: Rc<Shard>,
+    file: RegisterFile,
+    settings: BTreeMap<u64, UnderWay>,
+    ticket: u64,
+}
+
+/// A setting on its way to the members, and who waits for it.
+struct UnderWay {
+    run: SettingRun,
+    outcome: Option<SetOutcome>,
+}
+
+type SetOutcome = oneshot::Sender<Result<BucketRegister, RequestError>>;
+
+/// To itself: it is known which buckets hold data here.
+#[derive(Message)]
+#[rtype(result = "()")]
+enum UseKnown {
+    Set(SetBucket, Vec<Bytes>),
+    Arrived(RegistersArrived, Vec<Bytes>),
+}
+
+impl RingManager {
+    /// The actor's name in events and reports.
+    pub const NAME: &'static str = "RingManager";
+
+    /// The manager of the ring that `shard` has published already.
+    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, file: RegisterFile) -> Self {
+        Self { me, shard, file, settings: BTreeMap::new(), ticket: 0 }
+    }
+
+    fn now(&self) -> Instant {
+        self.shard.commons.environment.clock.now()
+    }
+
+    fn view(&self) -> Arc<ClusterView> {
+        self.shard.commons.cluster.load()
+    }
+
+    /// Makes a table durable, then visible to all requests.
+    fn keep(&self, table: BucketTable) -> Result<(), RequestError> {
+        self.file.write(&table).map_err(|error| {
+            error!(target: MEMBERSHIP, %error, "bucket properties were not stored");
+            RequestError::NotReady {
+                reason: format!("cannot store the properties: {error}").into(),
+            }
+        })?;
+        let view = ClusterView { buckets: Arc::new(table), ..ClusterView::clone(&self.view()) };
+        self.shard.commons.cluster.publish(view);
+        Ok(())
+    }
+
+    fn broadcast(&self, register: &BucketRegister) {
+        let message = ControlMessage::Registers { ticket: 0, registers: vec![register.clone()] };
+        for node in self.view().nodes.keys() {
+            self.shard.send_control(*node, message.clone());
+        }
+    }
+
+    /// Asks the shards which buckets hold data, then goes on with `then`.
+    fn with_used_buckets(
+        &self,
+        context: &mut Context<Self>,
+        then: impl FnOnce(Vec<Bytes>) -> UseKnown + 'static,
+    ) {
+        let storages = self.shard.commons.storages.get().cloned().unwrap_or_default();
+        let address = context.address();
+        actix_rt::spawn(async move {
+            let mut used = Vec::new();
+            for storage in storages {
+                let (outcome, counted) = oneshot::channel();
+                storage.tell(CountBuckets { outcome });
+                used.extend(counted.await.unwrap_or_default().into_iter().map(|(name, _)| name));
+            }
+            address.do_send(then(used));
+        });
+    }
+
+    fn set(&mut self, request: SetBucket, used: &[Bytes]) {
+        let SetBucket { bucket, change, outcome } = request;
+        match self.propose(&bucket, &change, used.contains(&bucket)) {
+            // What is in force already is answered at once, unless it is still on its way.
+            Ok((register, false)) if register.established => {
+                let _ = outcome.send(Ok(register));
+            }
+            Ok((register, _)) => self.carry(register, Some(outcome)),
+            Err(error) => {
+                let _ = outcome.send(Err(error));
+            }
+        }
+    }
+
+    fn propose(
+        &self,
+        bucket: &Bytes,
+        change: &BucketChange,
+        used: bool,
+    ) -> Result<(BucketRegister, bool), RequestError> {
+        let view = self.view();
+        let register = view.buckets.propose(bucket, change, used, self.shard.commons.node);
+        let register = register.map_err(refusal)?;
+        self.check_value_limit(&register)?;
+        let mut table = BucketTable::clone(&view.buckets);
+        let changed = table.merge(register.clone()).map_err(|full| refusal(full.into()))?;
+        if changed {
+            self.keep(table)?;
+        }
+        Ok((register, changed))
+    }
+
+    /// A node takes no larger values than it was told, whatever a bucket says.
+    fn check_value_limit(&self, register: &BucketRegister) -> Result<(), RequestError> {
+        let max = self.shard.commons.settings.limits.value_bytes_max;
+        if u64::from(register.properties.value_bytes_max) <= max {
+            return Ok(());
+        }
+        Err(RequestError::BadRequest {
+            field: "value_bytes_max".into(),
+            value: Size(register.properties.value_bytes_max.into()).to_string(),
+            limit: format!("at most {} (limits.value_bytes_max)", Size(max)),
+        })
+    }
+
+    /// Begins to carry a register to the other members.
+    fn carry(&mut self, register: BucketRegister, outcome: Option<SetOutcome>) {
+        let view = self.view();
+        let request = SettingRequest {
+            register,
+            members: view.nodes.keys().copied().collect(),
+            own: self.shard.commons.node,
+            before: view.buckets.defaults().clone(),
+        };
+        self.ticket += 1;
+        let (ticket, mut effects) = (self.ticket, Vec::new());
+        let run = SettingRun::start(self.now(), request, &mut effects);
+        self.settings.insert(ticket, UnderWay { run, outcome });
+        self.perform(ticket, effects);
+    }
+
+    fn perform(&mut self, ticket: u64, effects: Vec<SettingEffect>) {
+        for effect in effects {
+            let Some(under_way) = self.settings.get_mut(&ticket) else { return };
+            let register = under_way.run.register().clone();
+            match effect {
+                SettingEffect::SendTo(node) => {
+                    let registers = vec![register];
+                    self.shard.send_control(node, ControlMessage::Registers { ticket, registers });
+                }
+                SettingEffect::Establish => {
+                    self.replace(&BucketRegister { established: true, ..register });
+                }
+                SettingEffect::Withdraw(before) => self.replace(&before),
+                SettingEffect::Reply(answer) => {
+                    if let Some(outcome) = under_way.outcome.take() {
+                        let answer =
+                            answer.map(|()| BucketRegister { established: true, ..register });
+                        let _ = outcome.send(answer.map_err(failure));
+                    }
+                }
+                SettingEffect::Finish => {
+                    self.settings.remove(&ticket);
+                }
+            }
+        }
+    }
+
+    fn replace(&self, register: &BucketRegister) {
+        let mut table = BucketTable::clone(&self.view().buckets);
+        if table.merge(register.clone()) == Ok(true) && self.keep(table).is_ok() {
+            self.broadcast(register);
+        }
+    }
+
+    /// Takes in what a peer knows, unless data here contradicts it.
+    fn take_in(&mut self, arrived: RegistersArrived, used: &[Bytes]) {
+        let RegistersArrived { from, registers, ticket } = arrived;
+        let mut table = BucketTable::clone(&self.view().buckets);
+        let (mut changed, mut refused, mut newer) = (false, None, Vec::new());
+        for register in registers {
+            if let Some(why) = refuse(&table, &register, used) {
+                refused = Some(why);
+                continue;
+            }
+            changed |= table.merge(register.clone()).unwrap_or(false);
+            newer.extend(table.get(&register.name).filter(|held| **held != register).cloned());
+        }
+        if changed && self.keep(table).is_err() {
+            // Not stored, so not acknowledged: the setter asks again.
+            return;
+        }
+        if changed {
+            self.end_overtaken();
+        }
+        if let Some(why) = &refused {
+            warn!(target: MEMBERSHIP, field = why.field, fixed = why.fixed, value = why.value, "data here contradicts a bucket's new properties");
+        }
+        if !newer.is_empty() {
+            // What is in force here beats what came: that was not stored, and the peer must know.
+            let message = ControlMessage::Registers { ticket: 0, registers: newer };
+            self.shard.send_control(from, message);
+        } else if ticket != 0 {
+            self.shard.send_control(from, ControlMessage::RegisterAnswered { ticket, refused });
+        }
+    }
+
+    /// Settings under way whose place another one has taken.
+    fn end_overtaken(&mut self) {
+        let (view, now) = (self.view(), self.now());
+        let tickets: Vec<u64> = self.settings.keys().copied().collect();
+        for ticket in tickets {
+            let mut effects = Vec::new();
+            if let Some(under_way) = self.settings.get_mut(&ticket)
+                && let Some(held) = view.buckets.get(&under_way.run.register().name)
+                && held.version != under_way.run.version()
+            {
+                under_way.run.handle(now, SettingEvent::Overtaken(held.clone()), &mut effects);
+            }
+            self.perform(ticket, effects);
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        let due = |under_way: &UnderWay| under_way.run.deadline().is_some_and(|at| at <= now);
+        let tickets: Vec<u64> =
+            self.settings.iter().filter(|(_, way)| due(way)).map(|(ticket, _)| *ticket).collect();
+        for ticket in tickets {
+            let mut effects = Vec::new();
+            if let Some(under_way) = self.settings.get_mut(&ticket) {
+                under_way.run.expire(now, &mut effects);
+            }
+            self.perform(ticket, effects);
+        }
+    }
+
+    /// Settings of this node that not every member has stored are taken up again.
+    fn resume(&mut self) {
+        let own = self.shard.commons.node;
+        let view = self.view();
+        let unfinished = view
+            .buckets
+            .iter()
+            .filter(|register| !register.established && register.version.setter == own);
+        for register in unfinished.cloned() {
+            info!(target: MEMBERSHIP, node = self.shard.commons.name(), "a bucket's properties are still on their way");
+            self.carry(register, None);
+        }
+    }
+}
+
+/// A choice of `n` or `conflict` that is not established yet, for a bucket that holds data
+/// under other ones. What is established was agreed on by every member, this one included.
+fn refuse(
+    table: &BucketTable,
+    register: &BucketRegister,
+    used: &[Bytes],
+) -> Option<RegisterRefused> {
+    if register.established || table.get(&register.name).is_some() || !used.contains(&register.name)
+    {
+        return None;
+    }
+    let (old, new) = (table.defaults(), &register.properties);
+    let refused = |field: &str, fixed: String, value: String| {
+        Some(RegisterRefused { field: field.to_owned(), fixed, value })
+    };
+    if old.n != new.n {
+        return refused("n", old.n.to_string(), new.n.to_string());
+    }
+    refused(
+        "conflict",
+        conflict_name(old.conflict).to_owned(),
+        conflict_name(new.conflict).to_owned(),
+    )
+}
+
+fn refusal(refused: SetRefused) -> RequestError {
+    match refused {
+        SetRefused::Name(invalid) => invalid.into(),
+        SetRefused::Invalid(violations) => violations.into(),
+        SetRefused::PropertyFixed { field, old, new } => {
+            RequestError::BucketPropertyFixed { field: field.into(), fixed: old, value: new }
+        }
+        SetRefused::NotEstablished => RequestError::NotReady { reason: refused.to_string().into() },
+        SetRefused::Full(full) => RequestError::BadRequest {
+            field: "bucket".into(),
+            value: "one more".to_owned(),
+            limit: full.to_string(),
+        },
+    }
+}
+
+fn failure(failed: SettingFailed) -> RequestError {
+    match failed {
+        SettingFailed::Fixed { field, fixed, value } => {
+            RequestError::BucketPropertyFixed { field: field.into(), fixed, value }
+        }
+        SettingFailed::Overtaken { used, newest } => RequestError::StaleProperties { used, newest },
+        SettingFailed::Unreached { needed, got } => {
+            let small = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+            RequestError::QuorumNotMet {
+                needed: small(needed),
+                got: small(got),
+                homes_down: small(needed.saturating_sub(got)),
+                fate: Fate::Unknown,
+            }
+        }
+    }
+}
+
+impl Actor for RingManager {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(TICK, |manager, _| manager.tick());
+        self.resume();
+    }
+}
+
+impl Supervised for RingManager {
+    #[expect(clippy::panic, reason = "registers that cannot be read again are one more fall")]
+    fn restarting(&mut self, _: &mut Self::Context) {
+        let view = self.view();
+        let table = match self.file.read(view.buckets.defaults()) {
+            Ok(table) => table,
+            Err(error) => panic!("the bucket properties cannot be read again: {error}"),
+        };
+        let view = ClusterView { buckets: Arc::new(table), ..ClusterView::clone(&view) };
+        self.shard.commons.cluster.publish(view);
+        // Dropping the outcomes tells the clients.
+        self.settings.clear();
+    }
+}
+
+impl Handler<Told<SetBucket>> for RingManager {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<SetBucket>, context: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        self.with_used_buckets(context, |used| UseKnown::Set(request, used));
+    }
+}
+
+impl Handler<Told<RegistersArrived>> for RingManager {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<RegistersArrived>, context: &mut Self::Context) {
+        let (arrived, _handling) = self.me.open(told);
+        self.with_used_buckets(context, |used| UseKnown::Arrived(arrived, used));
+    }
+}
+
+impl Handler<UseKnown> for RingManager {
+    type Result = ();
+
+    fn handle(&mut self, known: UseKnown, _: &mut Self::Context) {
+        match known {
+            UseKnown::Set(request, used) => self.set(request, &used),
+            UseKnown::Arrived(arrived, used) => self.take_in(arrived, &used),
+        }
+    }
+}
+
+impl Handler<Told<RegisterAnswered>> for RingManager {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<RegisterAnswered>, _: &mut Self::Context) {
+        let (RegisterAnswered { from, ticket, refused }, _handling) = self.me.open(told);
+        let event = match refused {
+            None => SettingEvent::Stored(from),
+            Some(RegisterRefused { field, fixed, value }) => {
+                SettingEvent::Refused { field, fixed, value }
+            }
+        };
+        let (now, mut effects) = (self.now(), Vec::new());
+        if let Some(under_way) = self.settings.get_mut(&ticket) {
+            under_way.run.handle(now, event, &mut effects);
+        }
+        self.perform(ticket, effects);
+    }
+}
+
+impl Handler<Told<PeerReached>> for RingManager {
+    type Result = ();
+
+    /// Two nodes have met: the peer gets the whole table.
+    fn handle(&mut self, told: Told<PeerReached>, _: &mut Self::Context) {
+        let (PeerReached { node }, _handling) = self.me.open(told);
+        let registers: Vec<_> = self.view().buckets.iter().cloned().collect();
+        for registers in registers.chunks(REGISTERS_PER_MESSAGE_MAX) {
+            let registers = registers.to_vec();
+            self.shard.send_control(node, ControlMessage::Registers { ticket: 0, registers });
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! `StorageShard`: the records of this shard's partitions, behind one log.
+//!
+//! Parent: `NodeSupervisor`. A restart reopens the log and draws a new uid, so no right to mint
+//! outlives a fall; what had not been written is lost, and nobody had been told of it.
+//!
+//! Writes gather while the mailbox is drained and go out in one write(2); only then are their
+//! answers sent, so that no dot leaves the shard before its record is written.
+
+use std::{rc::Rc, sync::Arc};
+
+use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
+use bytes::Bytes;
+use henge_kernel::{
+    causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
+    coordination::{Failure, Generation, RequestError},
+    id::ShardUid,
+    key::{Key, Token},
+    membership::StorageState,
+    time::Instant,
+};
+use tracing::{error, warn};
+
+use crate::{
+    actor_ref::{ActorRef, Told},
+    events::STORAGE,
+    messages::{
+        coordinator::ReplyTo,
+        gossip_membership::StorageChanged,
+        storage_shard::{
+            CloseShard, CountBuckets, InspectRecord, ListKeys, MintRecord, ReadRecord, StoreRecord,
+        },
+    },
+    shard::Shard,
+    storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
+    storage_reports::{list_keys, replica_report},
+    wire::{Minted, PeerReply},
+};
+
+/// Opens the shard's engine, at the start and after a fall.
+pub type OpenEngine = Box<dyn Fn() -> Result<Opened, StorageError>>;
+
+/// An engine that was opened.
+pub struct Opened {
+    /// The engine.
+    pub engine: Box<dyn Engine>,
+    /// Whether changes may be missing that were once durable: writes count, answers to reads do
+    /// not, until the other homes have been asked.
+    pub suspect: bool,
+}
+
+/// How often each partition has been reaped. Nothing reaps yet.
+const GENERATION: Generation = Generation(0);
+/// A batch is written when it holds this many bytes, even if the mailbox is not empty.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// The actor.
+pub struct StorageShard {
+    pub(crate) me: ActorRef<Self>,
+    shard: Rc<Shard>,
+    open: OpenEngine,
+    engine: Box<dyn Engine>,
+    suspect: bool,
+    minter: Minter,
+    batch: Batch,
+    syncing: bool,
+}
+
+/// What waits for the next write(2).
+#[derive(Default)]
+struct Batch {
+    writes: Vec<(Token, Key, Vec<u8>)>,
+    answers: Vec<(ReplyTo, PeerReply)>,
+    bytes: usize,
+}
+
+/// To itself: the mailbox has been drained, write the batch.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct WriteBatch;
+
+/// To itself: the log is synced.
+pub struct Synced(Result<Sequence, StorageError>);
+
+impl StorageShard {
+    /// The actor's name in events and reports.
+    pub const NAME: &'static str = "StorageShard";
+
+    /// Draws this run's uid.
+    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, open: OpenEngine, opened: Opened) -> Self {
+        let Opened { engine, suspect } = opened;
+        let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
+        let batch = Batch::default();
+        Self { me, shard, open, engine, suspect, minter, batch, syncing: false }
+    }
+
+    fn now(&self) -> Instant {
+        self.shard.commons.environment.clock.now()
+    }
+
+    /// Work whose time is over is dropped: its asker has moved on.
+    fn is_late(&self, deadline: Instant) -> bool {
+        self.now() > deadline
+    }
+
+    /// The record of a key as this run of the shard may use it; what waits to be written counts.
+    fn load(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
+        self.write_if_waiting(token);
+        let Some(payload) = self.engine.get(token, key)? else { return Ok(Record::default()) };
+        Record::decode_stored(&payload, self.minter.uid()).map_err(|error| {
+            // The checksum held, so this is a bug or a format of the future: never "not found".
+            error!(target: STORAGE, shard = self.shard.index, %error, "a record does not decode");
+            StorageError::Corrupt { key: key.clone(), detail: "it does not decode" }
+        })
+    }
+
+    fn read(&mut self, request: &ReadRecord) -> Result<PeerReply, StorageError> {
+        let token = request.key.token();
+        let complete = !self.suspect;
+        self.write_if_waiting(token);
+        let Some(payload) = self.engine.get(token, &request.key)? else {
+            return Ok(PeerReply::Nothing { complete });
+        };
+        let corrupt =
+            |_| StorageError::Corrupt { key: request.key.clone(), detail: "it does not decode" };
+        let record = Record::replicated_part(&payload).map_err(corrupt)?;
+        if let Some(known) = request.known {
+            let held = Record::decode_replicated(&record).map_err(corrupt)?;
+            if held.digest() == known {
+                return Ok(PeerReply::Same { complete });
+            }
+        }
+        Ok(PeerReply::Found { record, generation: GENERATION, complete })
+    }
+
+    fn mint(&mut self, request: MintRecord) {
+        let MintRecord { key, context, content, write_id, expires_at, conflict, limits, .. } =
+            request;
+        let token = key.token();
+        let mut record = match self.load(token, &key) {
+            Ok(record) => record,
+            Err(error) => return request.reply.answer(refusal(&error)),
+        };
+        let wall = self.shard.commons.environment.clock.wall();
+        let reaped_stamp = Stamp::default();
+        let write =
+            Write { context, content, write_id, expires_at, wall, reaped_stamp, conflict, limits };
+        let written = match record.write(&mut self.minter, write) {
+            Ok(written) => written,
+            Err(refused) => return request.reply.answer(PeerReply::Refused(refused.into())),
+        };
+        if written.amnesia {
+            warn!(target: STORAGE, shard = self.shard.index, "amnesia: a right was outrun");
+        }
+        if written.minted && written.versions >= RecordLimits::default().versions_warn {
+            warn!(target: STORAGE, shard = self.shard.index, siblings = written.versions, "a key has many siblings");
+        }
+        let mut payload = Vec::new();
+        record.encode_own(&mut payload);
+        let own = payload.len();
+        record.encode_replicated(&mut payload);
+        let encoded = Bytes::copy_from_slice(&payload[own..]);
+        let minted = written.minted;
+        let generation = GENERATION;
+        let record = Arc::new(record);
+        let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
+        if minted {
+            self.enqueue(token, key, payload, request.reply, answer);
+        } else {
+            request.reply.answer(answer);
+        }
+    }
+
+    fn store(&mut self, request: StoreRecord) {
+        if request.generation < GENERATION {
+            return request.reply.answer(PeerReply::Failed(Failure::Refused));
+        }
+        let token = request.key.token();
+        let incoming = match Record::decode_replicated(&request.record) {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                warn!(target: STORAGE, shard = self.shard.index, %error, "a peer sent a damaged record");
+                return request.reply.answer(PeerReply::Failed(Failure::Refused));
+            }
+        };
+        let record = match self.load(token, &request.key) {
+            Ok(record) => record,
+            // Damage is repaired by what another home has: the bytes here are lost anyway.
+            Err(StorageError::Corrupt { .. }) => Record::default(),
+            Err(error) => return request.reply.answer(refusal(&error)),
+        };
+        match self.merged(record, &incoming, request.conflict) {
+            None => request.reply.answer(PeerReply::Stored),
+            Some(payload) => {
+                self.enqueue(token, request.key, payload, request.reply, PeerReply::Stored);
+            }
+        }
+    }
+
+    /// The stored form of the merged record; `None` if it was all known.
+    fn merged(&self, mut record: Record, incoming: &Record, conflict: Conflict) -> Option<Vec<u8>> {
+        let merged = record.merge(incoming, conflict);
+        if merged.amnesia {
+            warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
+        }
+        if merged.clashes > 0 {
+            error!(target: STORAGE, shard = self.shard.index, clashes = merged.clashes, "one dot names two values");
+        }
+        (merged.changed || merged.amnesia).then(|| {
+            let mut payload = Vec::new();
+            record.encode_stored(&mut payload);
+            payload
+        })
+    }
+
+    fn enqueue(
+        &mut self,
+        token: Token,
+        key: Key,
+        payload: Vec<u8>,
+        reply: ReplyTo,
+        answer: PeerReply,
+    ) {
+        self.batch.bytes += payload.len();
+        self.batch.writes.push((token, key, payload));
+        self.batch.answers.push((reply, answer));
+        if self.batch.bytes >= BATCH_BYTES {
+            self.write_batch();
+        }
+    }
+
+    fn write_if_waiting(&mut self, token: Token) {
+        if self.batch.writes.iter().any(|(waiting, ..)| *waiting == token) {
+            self.write_batch();
+        }
+    }
+
+    fn write_batch(&mut self) {
+        let Batch { writes, answers, .. } = std::mem::take(&mut self.batch);
+        if writes.is_empty() {
+            return;
+        }
+        let payloads: Vec<[&[u8]; 1]> = writes.iter().map(|(.., payload)| [&payload[..]]).collect();
+        let changes: Vec<Change<'_>> = writes
+            .iter()
+            .zip(&payloads)
+            .map(|((token, key, _), payload)| Change::Record { token: *token, key, payload })
+            .collect();
+        match self.engine.append(&changes) {
+            Ok(_) => {
+                for (reply, answer) in answers {
+                    reply.answer(answer);
+                }
+            }
+            Err(error) => {
+                error!(target: STORAGE, shard = self.shard.index, %error, "a batch was not written");
+                // What a failed write left on the disk is unknown; what was refused whole is not.
+                let answer = match refusal(&error) {
+                    PeerReply::Failed(_) => PeerReply::Failed(Failure::Lost),
+                    refused => refused,
+                };
+                for (reply, _) in answers {
+                    reply.answer(answer.clone());
+                }
+                self.judge();
+            }
+        }
+    }
+
+    /// Tells the node what state the storage is in.
+    fn judge(&self) {
+        let poisoned = self.engine.poisoned();
+        if let Some(cause) = &poisoned {
+            error!(target: STORAGE, shard = self.shard.index, %cause, "the log takes no more writes");
+            self.shard.commons.poison_storage();
+        }
+        let state = if poisoned.is_some() { StorageState::Poisoned } else { StorageState::Ok };
+        self.shard.tell_membership(StorageChanged { shard: self.shard.index, state });
+    }
+
+    fn request_sync(&mut self) {
+        if self.syncing || self.engine.counts().unsynced_bytes == 0 {
+            return;
+        }
+        self.syncing = true;
+        let me = self.me.clone();
+        self.engine.request_sync(Box::new(move |outcome| me.tell(Synced(outcome))));
+    }
+}
+
+/// What an asker hears of an error of the engine, nothing having been written.
+fn refusal(error: &StorageError) -> PeerReply {
+    match error {
+        StorageError::Corrupt { .. } => PeerReply::Failed(Failure::Corrupt),
+        StorageError::Full { needed } => {
+            PeerReply::Refused(RequestError::StorageFull { free: 0, needed: *needed })
+        }
+        _ => PeerReply::Failed(Failure::Refused),
+    }
+}
+
+impl Actor for StorageShard {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let interval = self.shard.commons.settings.storage.sync_interval;
+        context.run_interval(interval, |shard, _| shard.request_sync());
+        self.judge();
+    }
+}
+
+impl Supervised for StorageShard {
+    #[expect(clippy::panic, reason = "a log that does not open again is one more fall")]
+    fn restarting(&mut self, _: &mut Self::Context) {
+        // The old engine holds the lock of its directory: it goes before the new one comes.
+        self.engine = Box::new(MemoryEngine::new());
+        match (self.open)() {
+            Ok(Opened { engine, suspect }) => (self.engine, self.suspect) = (engine, suspect),
+            Err(error) => panic!("the log does not open again: {error}"),
+        }
+        let uid = ShardUid(self.shard.commons.environment.entropy.draw("shard uid"));
+        self.minter = Minter::new(uid);
+        self.batch = Batch::default();
+        self.syncing = false;
+    }
+}
+
+impl Handler<Told<ReadRecord>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ReadRecord>, _: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        if self.is_late(request.deadline) {
+            return;
+        }
+        let answer = self.read(&request).unwrap_or_else(|error| {
+            warn!(target: STORAGE, shard = self.shard.index, %error, "a read failed");
+            self.judge();
+            refusal(&error)
+        });
+        request.reply.answer(answer);
+    }
+}
+
+impl Handler<Told<MintRecord>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<MintRecord>, context: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        if self.is_late(request.deadline) {
+            return;
+        }
+        let first = self.batch.writes.is_empty();
+        self.mint(request);
+        if first {
+            context.notify(WriteBatch);
+        }
+    }
+}
+
+impl Handler<Told<StoreRecord>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<StoreRecord>, context: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        if self.is_late(request.deadline) {
+            return;
+        }
+        let first = self.batch.writes.is_empty();
+        self.store(request);
+        if first {
+            context.notify(WriteBatch);
+        }
+    }
+}
+
+impl Handler<WriteBatch> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, _: WriteBatch, _: &mut Self::Context) {
+        self.write_batch();
+    }
+}
+
+impl Handler<Told<Synced>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<Synced>, _: &mut Self::Context) {
+        let (Synced(outcome), _handling) = self.me.open(told);
+        self.syncing = false;
+        if let Err(error) = outcome {
+            error!(target: STORAGE, shard = self.shard.index, %error, "a sync failed");
+            self.judge();
+        }
+    }
+}
+
+impl Handler<Told<ListKeys>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ListKeys>, _: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        if self.is_late(request.deadline) {
+            return;
+        }
+        self.write_batch();
+        let commons = &self.shard.commons;
+        let partitions = commons.cluster.load().ring.partitions();
+        let wall = commons.environment.clock.wall();
+        let listed =
+            list_keys(self.engine.as_ref(), partitions, request.partition, &request.range, wall);
+        request.reply.answer(PeerReply::Listed(listed));
+    }
+}
+
+impl Handler<Told<InspectRecord>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<InspectRecord>, _: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        let report = self
+            .load(request.key.token(), &request.key)
+            .map(|record| replica_report(&self.shard.commons, &request.key, &record));
+        // An asker that has gone wants no report.
+        let _ = request.outcome.send(report.map_err(|error| RequestError::NotReady {
+            reason: format!("the record cannot be read: {error}").into(),
+        }));
+    }
+}
+
+impl Handler<Told<CountBuckets>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<CountBuckets>, _: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        let _ = request.outcome.send(self.engine.buckets());
+    }
+}
+
+impl Handler<Told<CloseShard>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<CloseShard>, _: &mut Self::Context) {
+        let (CloseShard { outcome }, _handling) = self.me.open(told);
+        self.write_batch();
+        self.engine.request_sync(Box::new(move |synced| {
+            let _ = outcome.send(synced.map(|_| ()));
+        }));
+    }
+}

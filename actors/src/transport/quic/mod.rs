@@ -1,0 +1,144 @@
+//! The transport of production: QUIC, one endpoint per shard on the shard's own thread.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `mod.rs` | [`Quic`], its settings, `bind` |
+//! | `config.rs` | what quinn is told; where sockets come from |
+//! | `endpoint.rs` | accepts and dials |
+//! | `link.rs` | from a connection to a link: who is it, two lanes, hello; the tasks of a link |
+//! | `reset.rs` | keys by which a restarted node tells its peers that their links are dead |
+//!
+//! A connection serves one protocol, agreed by ALPN. `henge-peer/1` is: two long-lived streams
+//! opened by the dialer, first the control lane, then the request lane (see `lane.rs`); the first
+//! frame of the control lane, in both directions, is the hello.
+
+mod config;
+mod endpoint;
+mod link;
+mod reset;
+
+use core::time::Duration;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use quinn::TokioRuntime;
+
+use self::config::DatagramSize;
+use self::endpoint::QuicEndpoint;
+use super::faults::Faults;
+use super::tls::{Identity, Role};
+use super::{
+    Binding, CONTROL_FRAME_BYTES_MAX, Endpoint, Transport, TransportError, TransportEvent,
+};
+
+pub use config::{Sockets, SystemSockets};
+
+/// The protocol between nodes.
+const PEER_PROTOCOL: &[u8] = b"henge-peer/1";
+/// What we serve, best first. Whoever offers none of these is refused in the TLS handshake.
+const PROTOCOLS: &[&[u8]] = &[PEER_PROTOCOL];
+
+/// The bounds of a QUIC endpoint.
+#[derive(Clone, Debug)]
+pub struct QuicSettings {
+    /// How long a dial may take, from the name's resolution to the peer's hello.
+    pub dial_timeout: Duration,
+    /// How long whoever connects may take until his hello is in.
+    pub handshake_timeout: Duration,
+    /// Connections at a time, those in handshake included; more are refused.
+    pub connections_max: usize,
+    /// Bytes that may wait for a slow peer on the request lane of one link; more are refused as busy.
+    pub outbox_bytes_max: usize,
+}
+
+impl Default for QuicSettings {
+    fn default() -> Self {
+        Self {
+            dial_timeout: Duration::from_secs(1),
+            handshake_timeout: Duration::from_secs(2),
+            connections_max: 1024,
+            outbox_bytes_max: 32 << 20,
+        }
+    }
+}
+
+/// QUIC with mutual TLS 1.3, for one node.
+pub struct Quic {
+    identity: Arc<Identity>,
+    settings: QuicSettings,
+    sockets: Arc<dyn Sockets>,
+    faults: Option<Arc<Faults>>,
+    seed: Option<u64>,
+}
+
+impl Quic {
+    /// The transport of the node that `identity` proves.
+    pub fn new(identity: Identity, settings: QuicSettings) -> Self {
+        Self {
+            identity: Arc::new(identity),
+            settings,
+            sockets: Arc::new(SystemSockets),
+            faults: None,
+            seed: None,
+        }
+    }
+
+    /// Obeys the cuts in `faults` on every endpoint that is bound from now on.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Arc<Faults>) -> Self {
+        self.faults = Some(faults);
+        self
+    }
+
+    /// Runs over `sockets`, with QUIC's randomness drawn from `seed`: a reproducible network.
+    #[must_use]
+    pub fn over(mut self, sockets: Arc<dyn Sockets>, seed: u64) -> Self {
+        self.sockets = sockets;
+        self.seed = Some(seed);
+        self
+    }
+
+    fn check(&self, binding: &Binding) -> Result<(), TransportError> {
+        let subject = self.identity.subject();
+        if subject.role() != Role::Node || subject.name() != Some(&binding.name) {
+            let name = &binding.name;
+            let why = format!("the certificate proves {subject}, not a node named {name}");
+            return Err(TransportError::Refused(why));
+        }
+        let (size, max) = (binding.hello.len(), CONTROL_FRAME_BYTES_MAX);
+        if size > max { Err(TransportError::HelloTooLarge { size, max }) } else { Ok(()) }
+    }
+
+    fn open(&self, binding: &Binding) -> Result<quinn::Endpoint, TransportError> {
+        let size = DatagramSize::at(binding.listen.ip());
+        let transport = config::transport(size);
+        let endpoint = config::endpoint(&self.identity, binding.shard, size, self.seed)?;
+        let server = config::server(&self.identity, Arc::clone(&transport))?;
+        let client = config::client(&self.identity, transport)?;
+        let attempt = || {
+            let mut socket = self.sockets.open(binding.listen)?;
+            if let Some(faults) = &self.faults {
+                socket = Arc::clone(faults).apply(socket);
+            }
+            let runtime = Arc::new(TokioRuntime);
+            quinn::Endpoint::new_with_abstract_socket(endpoint, Some(server), socket, runtime)
+        };
+        let mut endpoint = attempt()
+            .map_err(|source| TransportError::Listen { address: binding.listen, source })?;
+        endpoint.set_default_client_config(client);
+        Ok(endpoint)
+    }
+}
+
+impl Transport for Quic {
+    fn bind(
+        &self,
+        binding: Binding,
+        events: Rc<dyn Fn(TransportEvent)>,
+    ) -> Result<Rc<dyn Endpoint>, TransportError> {
+        self.check(&binding)?;
+        let endpoint = self.open(&binding)?;
+        let cluster = self.identity.subject().cluster();
+        QuicEndpoint::start(endpoint, cluster, binding, self.settings.clone(), events)
+    }
+}

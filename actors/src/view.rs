@@ -1,0 +1,67 @@
+//! What every request needs to know of the cluster, as immutable snapshots.
+//!
+//! A request never asks an actor who its homes are or who is up: `RingManager` and
+//! `GossipMembership` publish what they know, and readers hold the `Arc` of that moment.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use henge_kernel::{
+    bucket::BucketTable,
+    id::{NodeId, NodeName},
+    ring::Ring,
+};
+
+/// A snapshot that one actor replaces and everybody reads.
+#[derive(Debug)]
+pub struct Published<T>(ArcSwap<T>);
+
+impl<T> Published<T> {
+    /// Publishes the first snapshot.
+    pub fn new(first: T) -> Self {
+        Self(ArcSwap::from_pointee(first))
+    }
+
+    /// The snapshot of this moment.
+    pub fn load(&self) -> Arc<T> {
+        self.0.load_full()
+    }
+
+    /// Replaces the snapshot.
+    pub fn publish(&self, next: T) {
+        self.0.store(Arc::new(next));
+    }
+}
+
+/// The ring, the bucket properties and the addresses of the nodes.
+#[derive(Clone, Debug)]
+pub struct ClusterView {
+    /// Partitions to homes.
+    pub ring: Arc<Ring>,
+    /// Bucket properties.
+    pub buckets: Arc<BucketTable>,
+    /// Every node of the layout.
+    pub nodes: Arc<BTreeMap<NodeId, Site>>,
+}
+
+/// A node of the layout and where it is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Its name.
+    pub name: NodeName,
+    /// Host of its endpoints.
+    pub host: String,
+    /// UDP port of its shard 0; shard k listens on this port plus k.
+    pub port: u16,
+    /// Its zone.
+    pub zone: Box<str>,
+    /// Its weight.
+    pub weight: u32,
+}
+
+impl ClusterView {
+    /// The name of a node, or its id if the layout does not know it.
+    pub fn name_of(&self, node: NodeId) -> String {
+        self.nodes.get(&node).map_or_else(|| node.to_string(), |site| site.name.to_string())
+    }
+}

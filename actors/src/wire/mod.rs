@@ -1,0 +1,67 @@
+//! What travels between nodes: frames of a bounded header and a raw tail.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `codec` | the frame's shape and the bounded codec; alone names bincode |
+//! | `hello` | the first frame each way |
+//! | `request`, `reply` | the request lane |
+//! | `failure` | errors inside replies |
+//! | `control` | the control lane |
+
+mod codec;
+mod control;
+mod failure;
+mod hello;
+mod reply;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use codec::{HeaderTooLong, MalformedFrame};
+pub use control::{ControlMessage, REGISTERS_PER_MESSAGE_MAX};
+pub use hello::{Hello, HelloRefused, PROTOCOL_MAX, PROTOCOL_MIN};
+pub use reply::{ListedKeys, Minted, PeerReply};
+pub use request::{ForwardedWrite, PeerRequest};
+
+/// A frame of the request lane.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RequestFrame {
+    /// The peer asks.
+    Request {
+        /// Names the request within its link; comes back with the reply.
+        correlation: u64,
+        /// How long the asker still waits.
+        remaining: Duration,
+        /// What it asks.
+        request: PeerRequest,
+    },
+    /// The peer answers.
+    Reply {
+        /// Which request.
+        correlation: u64,
+        /// The answer.
+        reply: PeerReply,
+    },
+}
+
+impl RequestFrame {
+    /// Reads a frame from outside.
+    pub fn decode(frame: &Bytes) -> Result<Self, MalformedFrame> {
+        let (kind, header, tail) = codec::split(frame)?;
+        match kind {
+            request::KIND => {
+                let (correlation, remaining, request) = PeerRequest::decode(&header, tail)?;
+                Ok(Self::Request { correlation, remaining, request })
+            }
+            reply::KIND => {
+                let (correlation, reply) = PeerReply::decode(&header, tail)?;
+                Ok(Self::Reply { correlation, reply })
+            }
+            kind => Err(MalformedFrame::UnknownKind { kind }),
+        }
+    }
+}

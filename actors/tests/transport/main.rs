@@ -1,0 +1,9 @@
+//! The QUIC transport over real sockets, and over a network in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod certificates;
+mod cuts;
+mod links;
+mod memory;
+mod refusals;
+mod support;

@@ -1,0 +1,187 @@
+//! The user of the tour: requests over HTTP/1.1, each also as the `curl` line that does the same.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long one request may take: more than the longest that the tour asks of a node.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: &'static str,
+    to: SocketAddr,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: Option<String>,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    /// The body; none of the tour's answers is anything but UTF-8.
+    pub body: String,
+}
+
+impl Request {
+    /// Reads `path` at `to`.
+    pub fn get(to: SocketAddr, path: impl Into<String>) -> Self {
+        Self { method: "GET", to, path: path.into(), headers: Vec::new(), body: None }
+    }
+
+    /// Writes `text` to `path` at `to`.
+    pub fn put(to: SocketAddr, path: impl Into<String>, text: &str) -> Self {
+        let headers = vec![("Content-Type", "text/plain".to_owned())];
+        Self { method: "PUT", to, path: path.into(), headers, body: Some(text.to_owned()) }
+    }
+
+    /// Posts `json` to `path` at `to`.
+    pub fn post(to: SocketAddr, path: impl Into<String>, json: &serde_json::Value) -> Self {
+        let headers = vec![("Content-Type", "application/json".to_owned())];
+        Self { method: "POST", to, path: path.into(), headers, body: Some(json.to_string()) }
+    }
+
+    /// Says what the writer has seen.
+    #[must_use]
+    pub fn context(mut self, context: &str) -> Self {
+        self.headers.push(("Henge-Context", context.to_owned()));
+        self
+    }
+
+    /// The line that does the same in a shell.
+    pub fn curl(&self) -> String {
+        let mut line = "curl -i".to_owned();
+        if self.method == "PUT" {
+            line += " -X PUT";
+        }
+        for (name, value) in &self.headers {
+            line += &format!(" -H '{name}: {value}'");
+        }
+        if let Some(body) = &self.body {
+            line += &format!(" -d '{body}'");
+        }
+        line + &format!(" 'http://{}{}'", self.to, self.path)
+    }
+
+    /// Sends the request on a connection of its own and reads the whole answer.
+    pub async fn send(&self) -> io::Result<Response> {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+        let answer = timeout(PATIENCE, self.exchange()).await.map_err(late)??;
+        Response::parse(&answer)
+    }
+
+    async fn exchange(&self) -> io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(self.to).await?;
+        stream.write_all(self.text().as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
+        Ok(answer)
+    }
+
+    fn text(&self) -> String {
+        let Self { method, to, path, headers, body } = self;
+        let body = body.as_deref().unwrap_or_default();
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            // Writing into a string cannot fail.
+            let _ = write!(text, "{name}: {value}\r\n");
+        }
+        if self.body.is_some() {
+            let _ = write!(text, "Content-Length: {}\r\n", body.len());
+        }
+        text + "\r\n" + body
+    }
+}
+
+impl Response {
+    /// The answer that a server which closes the connection after it has sent.
+    fn parse(answer: &[u8]) -> io::Result<Self> {
+        let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP/1.1");
+        let text = str::from_utf8(answer).map_err(|_| malformed())?;
+        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(malformed)?;
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).ok_or_else(malformed)?;
+        let header = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+        };
+        Ok(Self {
+            status: status.parse().map_err(|_| malformed())?,
+            headers: lines.filter_map(header).collect(),
+            body: body.to_owned(),
+        })
+    }
+
+    /// A header by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What the reader has seen, or the writer has seen and written.
+    pub fn context(&self) -> Option<&str> {
+        self.header("henge-context")
+    }
+
+    /// The body as JSON; `null` if it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// One line for people: the status, and what was said.
+    pub fn summary(&self) -> String {
+        let json = self.json();
+        let said = match (json.get("siblings"), json.get("code"), json.get("detail")) {
+            (Some(siblings), ..) => {
+                let values =
+                    siblings.as_array().into_iter().flatten().map(|sibling| &sibling["value"]);
+                values.map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+            }
+            (_, Some(code), Some(detail)) => {
+                let text =
+                    |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+                format!("{}: {}", text(code), text(detail))
+            }
+            _ if self.body.is_empty() => String::new(),
+            _ if json.is_object() => return self.status.to_string(),
+            _ => format!("{:?}", self.body),
+        };
+        format!("{} {said}", self.status).trim_end().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_taken_apart() {
+        let response = Response::parse(
+            b"HTTP/1.1 300 Multiple Choices\r\nHenge-Context: abc\r\n\r\n\
+              {\"siblings\":[{\"value\":\"x\"},{\"value\":\"y\"}]}",
+        )
+        .unwrap();
+        assert_eq!((response.status, response.context()), (300, Some("abc")));
+        assert_eq!(response.summary(), r#"300 "x" and "y""#);
+    }
+
+    #[test]
+    fn the_curl_line_says_what_is_sent() {
+        let request = Request::put(([127, 0, 0, 1], 7480).into(), "/v1/kv/b/k?w=1", "milk");
+        assert_eq!(
+            request.context("abc").curl(),
+            "curl -i -X PUT -H 'Content-Type: text/plain' -H 'Henge-Context: abc' -d 'milk' \
+             'http://127.0.0.1:7480/v1/kv/b/k?w=1'"
+        );
+    }
+}

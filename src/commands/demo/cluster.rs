@@ -1,0 +1,186 @@
+//! The cluster of the demo: some nodes in this process, each as complete as one of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::{join_all, select_all, try_join_all};
+use henge_actors::Ending;
+use henge_actors::reports::Readiness;
+use henge_actors::settings::{ClusterName, LayoutEntry, Settings, ShardCount, TlsSettings};
+use henge_kernel::id::NodeName;
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+use super::ports::{self, Site};
+use crate::host::{Host, HostError};
+
+/// Names as in the samples.
+const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+/// How long the nodes may take to meet.
+const MEET: Duration = Duration::from_secs(10);
+/// Time between two looks at something that is waited for.
+pub const LOOK: Duration = Duration::from_millis(10);
+
+/// The nodes and where their data lies.
+pub struct Cluster {
+    nodes: Vec<Member>,
+    data: Data,
+}
+
+/// One node.
+pub struct Member {
+    /// Its name.
+    pub name: &'static str,
+    /// UDP address of its shard 0.
+    pub quic: SocketAddr,
+    /// TCP address of its HTTP.
+    pub http: SocketAddr,
+    host: Host,
+}
+
+/// Where the nodes keep their files.
+pub enum Data {
+    /// Removed at the end.
+    Temporary(TempDir),
+    /// The user's.
+    Kept(PathBuf),
+}
+
+/// Why there is no cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No room for the data, or no ports.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A name or number that a node does not take.
+    #[error(transparent)]
+    Word(#[from] henge_actors::settings::InvalidWord),
+    /// A node's name that is none.
+    #[error(transparent)]
+    Name(#[from] henge_kernel::id::InvalidNodeName),
+    /// A node did not start.
+    #[error("node {name}: {source}")]
+    Host {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        source: HostError,
+    },
+    /// The nodes listen, but do not find each other.
+    #[error("node {name} was not ready within {} s: {reason}", MEET.as_secs())]
+    Apart {
+        /// The first that was not.
+        name: &'static str,
+        /// What it waits for.
+        reason: String,
+    },
+}
+
+impl Data {
+    /// A temporary directory, or the one that the user wants.
+    pub fn new(dir: Option<&Path>) -> Result<Self, ClusterError> {
+        let made = match dir {
+            Some(dir) => std::fs::create_dir_all(dir).map(|()| Self::Kept(dir.to_owned())),
+            None => tempfile::Builder::new().prefix("henge-demo-").tempdir().map(Self::Temporary),
+        };
+        made.map_err(|source| ClusterError::Io { what: "no directory for the data", source })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(directory) => directory.path(),
+            Self::Kept(path) => path,
+        }
+    }
+}
+
+impl Cluster {
+    /// Starts `nodes` nodes of `shards` shards and waits until each is ready.
+    pub async fn start(nodes: u8, shards: u16, data: Data) -> Result<Self, ClusterError> {
+        let sites = ports::choose(nodes, shards)
+            .map_err(|source| ClusterError::Io { what: "no free ports on loopback", source })?;
+        let started = NAMES.iter().zip(&sites).map(async |(name, site)| {
+            let settings = settings(name, &sites, shards, data.path())?;
+            let host = Host::start(settings, site.http)
+                .await
+                .map_err(|source| ClusterError::Host { name, source })?;
+            Ok::<_, ClusterError>(Member { name, quic: site.quic, http: host.http_address(), host })
+        });
+        let cluster = Self { nodes: try_join_all(started).await?, data };
+        match cluster.meet().await {
+            Ok(()) => Ok(cluster),
+            Err(apart) => {
+                cluster.stop().await;
+                Err(apart)
+            }
+        }
+    }
+
+    async fn meet(&self) -> Result<(), ClusterError> {
+        let met = async {
+            while self.unready().is_some() {
+                sleep(LOOK).await;
+            }
+        };
+        if timeout(MEET, met).await.is_ok() {
+            return Ok(());
+        }
+        self.unready().map_or(Ok(()), |(name, reason)| Err(ClusterError::Apart { name, reason }))
+    }
+
+    fn unready(&self) -> Option<(&'static str, String)> {
+        self.nodes.iter().find_map(|member| match member.host.handle().readiness() {
+            Readiness::Ready => None,
+            Readiness::NotReady { reason } => Some((member.name, reason)),
+        })
+    }
+
+    /// The nodes, by name.
+    pub fn nodes(&self) -> &[Member] {
+        &self.nodes
+    }
+
+    /// Where the data lies.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// Resolves when a node cannot go on.
+    pub async fn failed(&self) -> (&'static str, Ending) {
+        let failures = self.nodes.iter().map(|member| Box::pin(member.host.failed()));
+        let (ending, index, _) = select_all(failures).await;
+        (self.nodes.get(index).map_or("", |member| member.name), ending)
+    }
+
+    /// Stops every node in order, all at once.
+    pub async fn stop(self) {
+        join_all(self.nodes.into_iter().map(|member| member.host.stop())).await;
+    }
+}
+
+fn settings(
+    name: &str,
+    sites: &[Site],
+    shards: u16,
+    data: &Path,
+) -> Result<Settings, ClusterError> {
+    let layout = NAMES
+        .iter()
+        .zip(sites)
+        .map(|(name, site)| Ok(LayoutEntry::new(NodeName::new(name)?, site.quic.into())));
+    let layout: Result<Vec<_>, ClusterError> = layout.collect();
+    let cluster = ClusterName::new("demo")?;
+    let mut settings = Settings::member(cluster, layout?, NodeName::new(name)?, data.join(name));
+    settings.node.shards = Some(ShardCount::new(shards.into())?);
+    settings.tls = TlsSettings { dir: data.join("tls"), generate: true };
+    settings.allow_faults = true;
+    Ok(settings)
+}

@@ -1,0 +1,91 @@
+//! `henge demo`: a real cluster in one process, and a guided tour of a partition.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `mod.rs` | start, tour, stay, stop |
+//! | `ports.rs` | where the nodes listen |
+//! | `cluster.rs` | the nodes |
+//! | `client.rs` | HTTP requests and their `curl` lines |
+//! | `tour.rs` | the steps of the tour |
+//! | `stage.rs` | how a step is done, checked and told |
+//! | `report.rs` | what is printed |
+
+mod client;
+mod cluster;
+mod ports;
+mod report;
+mod stage;
+mod tour;
+
+use henge_actors::Ending;
+use henge_actors::environment::{Clock as _, SystemClock};
+use henge_kernel::time::Instant;
+use tracing_subscriber::filter::LevelFilter;
+
+use self::cluster::{Cluster, ClusterError, Data};
+use self::report::Report;
+use super::{Exit, Failure, stderr_takes_colours};
+use crate::cli::{DemoArgs, GlobalArgs};
+use crate::shutdown::Shutdown;
+use crate::telemetry::{self, LogFormat};
+
+pub(super) fn run(args: &DemoArgs, global: GlobalArgs) -> Result<Exit, Failure> {
+    // The tour makes peers go down on purpose: what nodes say about that is no news here.
+    telemetry::start(LogFormat::Text, stderr_takes_colours(), LevelFilter::ERROR);
+    telemetry::report_panics();
+    actix_rt::System::new().block_on(demo(args, Report::new(global.json)))
+}
+
+async fn demo(args: &DemoArgs, report: Report) -> Result<Exit, Failure> {
+    let mut shutdown = Shutdown::listen().map_err(|error| refused(&error.to_string()))?;
+    let clock = SystemClock::start();
+    let data = Data::new(args.dir.as_deref()).map_err(|error| no_cluster(&error))?;
+    let started = Cluster::start(args.nodes, args.shards, data).await;
+    let cluster = started.map_err(|error| no_cluster(&error))?;
+    report.ready(&cluster, clock.now().since(Instant::default()));
+    let ending = tokio::select! {
+        () = shutdown.asked() => None,
+        (name, Ending::Failed { reason }) = cluster.failed() => Some(Err(broken(name, reason))),
+        exit = shown(args, &cluster, report) => Some(Ok(exit)),
+    };
+    cluster.stop().await;
+    // Asked to end: that is as good an end as any, unless every step was to be seen.
+    ending.unwrap_or(Ok(if args.exit { Exit::Failed } else { Exit::Ok }))
+}
+
+/// The tour, and then as long as the user likes.
+async fn shown(args: &DemoArgs, cluster: &Cluster, report: Report) -> Exit {
+    let held = args.no_tour || tour::run(cluster, report).await;
+    if args.exit {
+        return if held { Exit::Ok } else { Exit::Failed };
+    }
+    report.stays(cluster);
+    std::future::pending().await
+}
+
+fn no_cluster(error: &ClusterError) -> Failure {
+    let remedy = match error {
+        ClusterError::Host { source, .. } => source.remedy(),
+        ClusterError::Io { .. } => "--dir names another directory".to_owned(),
+        _ => "run it again with RUST_LOG=info to see what the nodes say".to_owned(),
+    };
+    Failure { remedy, ..refused(&error.to_string()) }
+}
+
+fn refused(why: &str) -> Failure {
+    Failure {
+        what: "the demo does not start".to_owned(),
+        why: why.to_owned(),
+        remedy: "see whether this process has file descriptors left".to_owned(),
+        exit: Exit::Failed,
+    }
+}
+
+fn broken(name: &str, reason: String) -> Failure {
+    Failure {
+        what: format!("node {name} could not go on; all were stopped in order"),
+        why: reason,
+        remedy: "see the log lines above".to_owned(),
+        exit: Exit::Failed,
+    }
+}

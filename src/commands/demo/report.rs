@@ -1,0 +1,166 @@
+//! What the demo tells: steps for people, or one JSON line each for programs.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, Data};
+
+/// Width of the column of measured times.
+const TIME_WIDTH: usize = 9;
+
+/// Prints the demo's story.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    as_json: bool,
+}
+
+/// One step of the tour, done and checked.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// From 1.
+    pub number: usize,
+    /// What it shows.
+    pub title: String,
+    /// The lines that do the same in a shell.
+    pub curl: Vec<String>,
+    /// What came back, one line an answer.
+    pub came_back: Vec<String>,
+    /// How long it took.
+    pub took: Duration,
+    /// What was expected, if it did not come.
+    pub broken: Option<String>,
+}
+
+impl Report {
+    /// A report in lines of JSON, or for people.
+    pub const fn new(as_json: bool) -> Self {
+        Self { as_json }
+    }
+
+    /// The cluster stands.
+    pub fn ready(self, cluster: &Cluster, took: Duration) {
+        if self.as_json {
+            line(&ready_json(cluster, took));
+        } else {
+            anstream::println!("{}", ready_text(cluster, took));
+        }
+    }
+
+    /// A step was done.
+    pub fn step(self, step: &Step) {
+        if self.as_json {
+            line(&json!({
+                "event": "step",
+                "step": step.number,
+                "title": step.title,
+                "curl": step.curl,
+                "came_back": step.came_back,
+                "ms": millis(step.took),
+                "held": step.broken.is_none(),
+                "broken": step.broken,
+            }));
+        } else {
+            anstream::print!("{}", step_text(step));
+        }
+    }
+
+    /// The tour is over.
+    pub fn done(self, steps: usize, held: bool, took: Duration) {
+        if self.as_json {
+            line(&json!({ "event": "done", "steps": steps, "held": held, "ms": millis(took) }));
+        } else if held {
+            anstream::println!("All {steps} steps held, in {}.", time_text(took));
+        } else {
+            anstream::println!("The tour ended at step {steps}, which did not hold.");
+        }
+    }
+
+    /// The cluster stays up.
+    pub fn stays(self, cluster: &Cluster) {
+        if self.as_json {
+            line(&json!({ "event": "up" }));
+        } else {
+            anstream::println!("{}", stays_text(cluster));
+        }
+    }
+}
+
+fn line(value: &Value) {
+    anstream::println!("{value}");
+}
+
+fn ready_json(cluster: &Cluster, took: Duration) -> Value {
+    let nodes = cluster.nodes().iter().map(|node| {
+        json!({
+            "name": node.name,
+            "http": format!("http://{}", node.http),
+            "quic": node.quic.to_string(),
+        })
+    });
+    json!({
+        "event": "ready",
+        "nodes": nodes.collect::<Vec<_>>(),
+        "data": cluster.data().path(),
+        "ms": millis(took),
+    })
+}
+
+fn ready_text(cluster: &Cluster, took: Duration) -> String {
+    let kept = match cluster.data() {
+        Data::Temporary(_) => "removed at the end",
+        Data::Kept(_) => "kept",
+    };
+    let nodes = cluster.nodes();
+    let mut out = format!(
+        "{} nodes stand, ready after {}; their data is in {} ({kept}).\n\n",
+        nodes.len(),
+        time_text(took),
+        cluster.data().path().display(),
+    );
+    for node in nodes {
+        out += &format!("  {}   http://{}   quic udp {}\n", node.name, node.http, node.quic);
+    }
+    out
+}
+
+fn step_text(step: &Step) -> String {
+    let mark = if step.broken.is_none() { "held" } else { "DID NOT HOLD" };
+    let took = format!("{:>TIME_WIDTH$}", time_text(step.took));
+    let mut out = format!("{:>2}. {}\n", step.number, step.title);
+    for curl in &step.curl {
+        out += &format!("    $ {curl}\n");
+    }
+    for answer in &step.came_back {
+        out += &format!("    > {answer}\n");
+    }
+    if let Some(expected) = &step.broken {
+        out += &format!("    ! expected: {expected}\n");
+    }
+    out + &format!("    {took}  {mark}\n\n")
+}
+
+fn stays_text(cluster: &Cluster) -> String {
+    let mut out = "The cluster stays up until Ctrl-C. Try:\n".to_owned();
+    if let [first, .., last] = cluster.nodes() {
+        let (first, last) = (first.http, last.http);
+        out += &format!(
+            "  curl -i -X PUT -H 'Content-Type: text/plain' -d 'hello' http://{first}/v1/kv/demo/greeting\n  \
+             curl -i http://{last}/v1/kv/demo/greeting\n  \
+             curl -s http://{first}/v1/cluster\n  \
+             curl -s 'http://{first}/v1/cluster/ring?bucket=demo&key=greeting'\n  \
+             curl -s http://{last}/v1/admin/replica/demo/greeting",
+        );
+    }
+    out
+}
+
+fn time_text(took: Duration) -> String {
+    let millis = took.as_secs_f64() * 1e3;
+    if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
+}
+
+/// Milliseconds with three digits after the point.
+fn millis(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,120 @@
+//! `henge serve`: one node until it is asked to stop, or cannot go on.
+
+use std::time::Duration;
+
+use henge_actors::Ending;
+use serde_json::json;
+use tracing::{error, info};
+use tracing_subscriber::filter::LevelFilter;
+
+use super::{Exit, Failure, stderr_takes_colours};
+use crate::cli::{GlobalArgs, ServeArgs};
+use crate::config::{Config, Sources};
+use crate::host::{Host, HostError};
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+
+/// How long a stop may take; each of its parts has a shorter bound of its own.
+const STOP: Duration = Duration::from_millis(9_500);
+
+pub(super) fn run(args: &ServeArgs, global: GlobalArgs) -> Result<Exit, Failure> {
+    let Some(config) = load(args)? else { return Ok(Exit::Usage) };
+    telemetry::start(config.log_format, stderr_takes_colours(), LevelFilter::INFO);
+    telemetry::report_panics();
+    actix_rt::System::new().block_on(serve(config, global))
+}
+
+/// The configuration; `None` if it is wrong and its violations were shown.
+fn load(args: &ServeArgs) -> Result<Option<Config>, Failure> {
+    let mut sources = match &args.config {
+        Some(file) => Sources::read(file, &args.overrides.set)?,
+        None => Sources::dev(&args.overrides.set),
+    };
+    sources.allow_faults = args.allow_faults;
+    match Config::load(&sources) {
+        Ok(loaded) => Ok(Some(loaded.config)),
+        Err(invalid) => {
+            anstream::eprint!("{}", invalid.render(stderr_takes_colours()));
+            Ok(None)
+        }
+    }
+}
+
+async fn serve(config: Config, global: GlobalArgs) -> Result<Exit, Failure> {
+    let failure = |error: HostError| refused(&config, &error);
+    let mut shutdown = Shutdown::listen().map_err(|error| no_signals(&error))?;
+    let host = Host::start(config.settings.clone(), config.http.listen).await.map_err(failure)?;
+    announce(&config, &host, global.json);
+    let ending = tokio::select! {
+        () = shutdown.asked() => None,
+        ending = host.failed() => Some(ending),
+    };
+    let in_order = tokio::time::timeout(STOP, host.stop()).await.is_ok();
+    match ending {
+        Some(Ending::Failed { reason }) => {
+            error!(target: "henge::actor", reason, "the node failed and was stopped");
+            Err(failed(&config, reason))
+        }
+        None if in_order => {
+            info!(node = config.settings.node.name.as_str(), "stopped in order");
+            Ok(Exit::Ok)
+        }
+        None => Err(too_slow(&config)),
+    }
+}
+
+fn announce(config: &Config, host: &Host, as_json: bool) {
+    let (node, http) = (&config.settings.node, host.http_address());
+    let (name, cluster) = (node.name.as_str(), config.settings.cluster.name.as_str());
+    if as_json {
+        let listening = json!({
+            "node": name,
+            "cluster": cluster,
+            "quic": node.listen.to_string(),
+            "http": format!("http://{http}"),
+            "ready": format!("http://{http}/ready"),
+        });
+        anstream::println!("{listening}");
+    } else {
+        anstream::println!("node {name} of cluster {cluster} listens on udp {}", node.listen);
+        anstream::println!("http on http://{http}");
+        anstream::println!("curl -i http://{http}/ready says when it serves");
+    }
+}
+
+fn refused(config: &Config, error: &HostError) -> Failure {
+    let exit = if error.is_configuration() { Exit::Usage } else { Exit::Failed };
+    let what = format!("node {} does not start", config.settings.node.name);
+    Failure { what, why: error.to_string(), remedy: error.remedy(), exit }
+}
+
+fn no_signals(error: &std::io::Error) -> Failure {
+    Failure {
+        what: "the node does not start".to_owned(),
+        why: format!("signals cannot be taken: {error}"),
+        remedy: "see whether this process has file descriptors left".to_owned(),
+        exit: Exit::Failed,
+    }
+}
+
+fn failed(config: &Config, reason: String) -> Failure {
+    Failure {
+        what: format!(
+            "node {} could not go on and was stopped in order",
+            config.settings.node.name
+        ),
+        why: reason,
+        remedy: "see the log lines above, then start it again: nothing acknowledged is lost"
+            .to_owned(),
+        exit: Exit::Failed,
+    }
+}
+
+fn too_slow(config: &Config) -> Failure {
+    Failure {
+        what: format!("node {} did not stop in order", config.settings.node.name),
+        why: format!("it took more than {} ms", STOP.as_millis()),
+        remedy: "start it again: nothing acknowledged is lost while the machine runs".to_owned(),
+        exit: Exit::Failed,
+    }
+}

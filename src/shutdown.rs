@@ -1,0 +1,65 @@
+//! SIGTERM or SIGINT becomes one broadcast; a second one ends the process at once.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// Exit code of a process that was interrupted while it stopped, as shells expect it.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Knows whether this process was asked to stop. Clones all learn it.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    asked: watch::Receiver<bool>,
+}
+
+impl Shutdown {
+    /// Takes both signals from now on. Call it inside a tokio runtime, once.
+    pub fn listen() -> io::Result<Self> {
+        let (terminate, interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (tell, asked) = watch::channel(false);
+        tokio::spawn(broadcast(terminate, interrupt, tell));
+        Ok(Self { asked })
+    }
+
+    /// Waits until the process is asked to stop; at once if it was.
+    pub async fn asked(&mut self) {
+        // An error says that the task is gone, which ends only with its runtime.
+        let _ = self.asked.wait_for(|asked| *asked).await;
+    }
+}
+
+async fn broadcast(mut terminate: Signal, mut interrupt: Signal, tell: watch::Sender<bool>) {
+    let name = next(&mut terminate, &mut interrupt).await;
+    tracing::info!(signal = name, "stopping; once more to stop at once");
+    tell.send_replace(true);
+    let name = next(&mut terminate, &mut interrupt).await;
+    tracing::warn!(signal = name, "stopped before everything was in order");
+    std::process::exit(EXIT_INTERRUPTED);
+}
+
+async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_signal_reaches_every_clone() {
+        let shutdown = Shutdown::listen().unwrap();
+        let (mut first, mut second) = (shutdown.clone(), shutdown);
+        let pid = std::process::id().to_string();
+        assert!(
+            std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success()
+        );
+        first.asked().await;
+        second.asked().await;
+    }
+}
