@@ -207,6 +207,7 @@ impl NodeHandle {
     pub async fn cut(&self, peers: &[NodeName], one_way: bool) -> Result<(), RequestError> {
         let faults = self.faults()?;
         let view = self.commons.cluster.load();
+        let mut cuts = Vec::new();
         for peer in peers {
             let found = view.nodes.iter().find(|(_, site)| site.name == *peer);
             let other = found.filter(|(node, _)| **node != self.commons.node);
@@ -224,7 +225,12 @@ impl NodeHandle {
                 })?
                 .flat_map(|first| self.ports_of_shards(*node, first))
                 .collect();
-            faults.cut(peer.clone(), addresses, if one_way { Cut::Outgoing } else { Cut::Both });
+            cuts.push((peer.clone(), addresses));
+        }
+        // All or none: only now is every name known to be one of a peer.
+        let cut = if one_way { Cut::Outgoing } else { Cut::Both };
+        for (peer, addresses) in cuts {
+            faults.cut(peer, addresses, cut);
         }
         Ok(())
     }
@@ -275,6 +281,11 @@ impl NodeHandle {
     /// The greatest value that any bucket here may hold, in bytes.
     pub fn value_bytes_max(&self) -> u64 {
         self.commons.settings.limits.value_bytes_max
+    }
+
+    /// The monotone clock of the node.
+    pub fn now(&self) -> henge_kernel::time::Instant {
+        self.commons.environment.clock.now()
     }
 
     /// The wall clock of the node.

@@ -1,0 +1,79 @@
+//! What operators ask of this one node.
+
+use actix_web::HttpResponse;
+use henge_actors::events::ActorReport;
+use henge_kernel::{id::NodeName, key::Key};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    headers,
+    problem::Problem,
+    routes::{Call, json},
+};
+
+/// The longest body of JSON, in bytes.
+const JSON_BYTES_MAX: u64 = 64 * 1024;
+
+/// `GET /v1/admin/replica/{bucket}/{key}`: this node's own record.
+pub async fn replica(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
+    call.query(&[])?;
+    Ok(json(&call.door.handle.replica(key).await?))
+}
+
+/// `GET /v1/admin/actors`: the actors of this node in numbers.
+pub fn actors(call: &Call<'_>) -> Result<HttpResponse, Problem> {
+    #[derive(Serialize)]
+    struct Actors {
+        actors: Vec<ActorReport>,
+    }
+    call.query(&[])?;
+    Ok(json(&Actors { actors: call.door.handle.actors() }))
+}
+
+/// What the body of `POST /v1/admin/faults` must be.
+const FAULTS: &str = r#"{"cut": [NODE, …], "one_way": true or false} or {"heal": true}"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Faults {
+    cut: Option<Vec<String>>,
+    one_way: Option<bool>,
+    heal: Option<bool>,
+}
+
+/// `POST /v1/admin/faults`: cuts this node off from others, or ends all cuts.
+pub async fn faults(mut call: Call<'_>) -> Result<HttpResponse, Problem> {
+    if !headers::is_json(call.request)? {
+        return Err(Problem::unsupported_media_type());
+    }
+    call.query(&[])?;
+    let handle = &call.door.handle;
+    match read_json(&mut call, FAULTS).await? {
+        Faults { cut: Some(names), one_way, heal: None } if !names.is_empty() => {
+            let peers: Vec<NodeName> = names.iter().map(|name| node(name)).collect::<Result<_, _>>()?;
+            handle.cut(&peers, one_way.unwrap_or(false)).await?;
+        }
+        Faults { cut: None, one_way: None, heal: Some(true) } => handle.heal()?,
+        Faults { .. } => return Err(Problem::bad_request("body", "something else", FAULTS)),
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn node(name: &str) -> Result<NodeName, Problem> {
+    NodeName::new(name)
+        .map_err(|invalid| Problem::bad_request("cut", invalid.name, "names of other nodes"))
+}
+
+/// Reads a body that is JSON of the form `expected`.
+pub async fn read_json<T: DeserializeOwned>(
+    call: &mut Call<'_>,
+    expected: &'static str,
+) -> Result<T, Problem> {
+    let too_large = |size| {
+        let (value, limit) = (format!("{size} bytes"), format!("at most {JSON_BYTES_MAX} bytes"));
+        Problem::bad_request("body", value, limit)
+    };
+    let body = call.read(JSON_BYTES_MAX, too_large).await?;
+    serde_json::from_slice(&body)
+        .map_err(|error| Problem::bad_request("body", error.to_string(), expected))
+}

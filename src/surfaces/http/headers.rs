@@ -1,0 +1,259 @@
+//! Headers of requests: each given once, bounded, and read as what it is.
+
+use actix_web::{
+    HttpRequest,
+    http::header::{
+        ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+        IF_UNMODIFIED_SINCE,
+    },
+};
+use henge_kernel::{
+    causality::{Context, ContextKey, Dot},
+    coordination::RequestError,
+    id::WriteId,
+    key::Key,
+};
+
+use super::{
+    problem::Problem,
+    text::{hex_digit, shorten},
+};
+
+/// What a client has seen of a key.
+pub const CONTEXT: HeaderName = HeaderName::from_static("henge-context");
+/// The client's name of a write.
+pub const WRITE_ID: HeaderName = HeaderName::from_static("henge-write-id");
+/// Who stood for an answer.
+pub const REPLICAS: HeaderName = HeaderName::from_static("henge-replicas");
+/// Names a request in answers.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("henge-request-id");
+/// Whether a delete is concurrent with the value.
+pub const CONCURRENT_DELETE: HeaderName = HeaderName::from_static("henge-concurrent-delete");
+/// How names of metadata begin.
+pub const META_PREFIX: &str = "henge-meta-";
+
+/// The longest `Content-Type` that is stored, in bytes.
+const CONTENT_TYPE_BYTES_MAX: usize = 255;
+/// The most metadata of one value.
+const META_COUNT_MAX: usize = 32;
+/// The most bytes of metadata of one value, names (without prefix) and values.
+const META_BYTES_MAX: usize = 4096;
+
+/// The one value of a header as text.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name);
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::bad_request(name.as_str(), "given twice", "given once"));
+    }
+    let text = std::str::from_utf8(value.as_bytes());
+    text.map(Some).map_err(|_| Problem::bad_request(name.as_str(), "not UTF-8", "UTF-8"))
+}
+
+/// The context of a request on `key`; empty if it has none.
+pub fn context(request: &HttpRequest, guard: &ContextKey, key: &Key) -> Result<Context, Problem> {
+    let Some(token) = single(request.headers(), &CONTEXT)? else { return Ok(Context::default()) };
+    Context::from_token(guard, key, token).map_err(|refused| RequestError::from(refused).into())
+}
+
+/// The client's name of a write.
+pub fn write_id(request: &HttpRequest) -> Result<Option<WriteId>, Problem> {
+    let Some(text) = single(request.headers(), &WRITE_ID)? else { return Ok(None) };
+    let refused = || {
+        let limit = "a UUID such as 123e4567-e89b-12d3-a456-426614174000";
+        Problem::bad_request(WRITE_ID.as_str(), shorten(text), limit)
+    };
+    uuid(text).map(Some).ok_or_else(refused)
+}
+
+fn uuid(text: &str) -> Option<WriteId> {
+    let mut bits = 0u128;
+    for (place, byte) in text.bytes().enumerate() {
+        match place {
+            8 | 13 | 18 | 23 if byte == b'-' => {}
+            8 | 13 | 18 | 23 => return None,
+            _ => bits = bits << 4 | u128::from(hex_digit(byte)?),
+        }
+    }
+    (text.len() == 36).then_some(WriteId(bits))
+}
+
+/// The media type of a value.
+pub fn content_type(request: &HttpRequest) -> Result<Option<Box<str>>, Problem> {
+    let Some(text) = single(request.headers(), &CONTENT_TYPE)? else { return Ok(None) };
+    if text.len() > CONTENT_TYPE_BYTES_MAX {
+        let (value, limit) = (text.len(), CONTENT_TYPE_BYTES_MAX);
+        let (value, limit) = (format!("{value} bytes"), format!("at most {limit} bytes"));
+        return Err(Problem::bad_request("content-type", value, limit));
+    }
+    if !is_media_type(text) {
+        let limit = "a media type such as text/plain; charset=utf-8";
+        return Err(Problem::bad_request("content-type", shorten(text), limit));
+    }
+    Ok(Some(text.into()))
+}
+
+fn is_media_type(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default().trim_end();
+    let visible = text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+    let halves = essence.split_once('/');
+    visible && halves.is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+}
+
+fn is_token(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(legal)
+}
+
+/// The client's metadata: names without their prefix, in lower case.
+pub fn meta(request: &HttpRequest) -> Result<Vec<(Box<str>, Box<str>)>, Problem> {
+    let mut meta = Vec::new();
+    let mut bytes = 0;
+    for name in request.headers().keys() {
+        let Some(short) = name.as_str().strip_prefix(META_PREFIX) else { continue };
+        if short.is_empty() {
+            return Err(Problem::bad_request(name.as_str(), "no name", "henge-meta-NAME"));
+        }
+        let value = single(request.headers(), name)?.unwrap_or_default();
+        bytes += short.len() + value.len();
+        meta.push((short.into(), value.into()));
+    }
+    let refuse = |value: String, limit: String| {
+        Err(Problem::bad_request("henge-meta-*", value, limit))
+    };
+    if meta.len() > META_COUNT_MAX {
+        return refuse(format!("{} headers", meta.len()), format!("at most {META_COUNT_MAX}"));
+    }
+    if bytes > META_BYTES_MAX {
+        return refuse(format!("{bytes} bytes"), format!("at most {META_BYTES_MAX} bytes"));
+    }
+    // The order of headers means nothing; one order for all makes equal metadata equal.
+    meta.sort_unstable();
+    Ok(meta)
+}
+
+/// Whether a put is only to create: `If-None-Match: *`. Other preconditions on a write would give
+/// a promise that nothing here can keep, so they are refused.
+pub fn only_create(request: &HttpRequest) -> Result<bool, Problem> {
+    refuse_match(request)?;
+    match single(request.headers(), &IF_NONE_MATCH)?.map(str::trim) {
+        None => Ok(false),
+        Some("*") => Ok(true),
+        Some(other) => Err(Problem::bad_request("if-none-match", shorten(other), "*, on a put")),
+    }
+}
+
+/// Refuses `If-Match` and its like: the context says what a write has seen.
+pub fn refuse_match(request: &HttpRequest) -> Result<(), Problem> {
+    for name in [IF_MATCH, IF_UNMODIFIED_SINCE] {
+        if let Some(value) = request.headers().get(&name) {
+            let value = shorten(&String::from_utf8_lossy(value.as_bytes()));
+            return Err(Problem::bad_request(name.as_str(), value, "left out; send Henge-Context"));
+        }
+    }
+    Ok(())
+}
+
+/// The entity tag of a version: its dot, which never names anything else.
+pub fn etag(dot: Dot) -> String {
+    format!("\"{dot}\"")
+}
+
+/// Whether the client has the value called `dot` already.
+pub fn has_already(request: &HttpRequest, dot: Dot) -> bool {
+    if !request.headers().contains_key(IF_NONE_MATCH) {
+        return false;
+    }
+    let etag = etag(dot);
+    let given = request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
+    let mut tags = given.flat_map(|list| list.split(',')).map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+/// Whether the client would rather have siblings as `multipart/mixed` than as JSON: if it names
+/// that type, and JSON by name not with a greater weight.
+pub fn wants_multipart(request: &HttpRequest) -> bool {
+    let weight_of = |wanted: &str| {
+        let given = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+        let ranges = given.flat_map(|list| list.split(','));
+        ranges.filter_map(|range| weight_in(range, wanted)).max()
+    };
+    let multipart = weight_of("multipart/mixed").or_else(|| weight_of("multipart/*"));
+    multipart.is_some_and(|weight| weight > 0 && weight >= weight_of("application/json").unwrap_or(0))
+}
+
+/// The weight of `range`, in thousandths, if it is the media range `wanted`.
+fn weight_in(range: &str, wanted: &str) -> Option<u16> {
+    let mut parts = range.split(';').map(str::trim);
+    if !parts.next()?.eq_ignore_ascii_case(wanted) {
+        return None;
+    }
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+    let Some(weight) = weight else { return Some(1000) };
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    let thousandths = format!("{decimals:0<3}").get(..3).and_then(|digits| digits.parse().ok());
+    Some(if whole == "0" { thousandths.unwrap_or(0) } else { 1000 })
+}
+
+/// Whether the body is JSON by its own word.
+pub fn is_json(request: &HttpRequest) -> Result<bool, Problem> {
+    let text = single(request.headers(), &CONTENT_TYPE)?.unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    Ok(essence.eq_ignore_ascii_case("application/json"))
+}
+
+/// A text as the value of a header; control characters, which no text that came in a header can
+/// hold, would make it empty.
+pub fn value(text: impl AsRef<[u8]>) -> HeaderValue {
+    HeaderValue::from_bytes(text.as_ref()).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use henge_kernel::{causality::Actor, id::ShardUid};
+
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn a_write_id_is_a_uuid() {
+        let id = uuid("123e4567-E89b-12d3-a456-426614174000");
+        assert_eq!(id, Some(WriteId(0x123e_4567_e89b_12d3_a456_4266_1417_4000)));
+        for bad in ["", "123e4567e89b12d3a456426614174000", "123e4567-e89b-12d3-a456-42661417400",
+            "123e4567-e89b-12d3-a456-4266141740000", "123e4567-e89b-12d3-a456-42661417400g",
+            "123e4567+e89b-12d3-a456-426614174000", "123e456é-e89b-12d3-a456-42661417400"] {
+            assert_eq!(uuid(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn multipart_is_sent_to_who_asks_for_it() {
+        let wants = |accept: &str| {
+            wants_multipart(&TestRequest::default().insert_header((ACCEPT, accept)).to_http_request())
+        };
+        assert!(wants("multipart/mixed") && wants("application/json, Multipart/Mixed"));
+        assert!(wants("application/json;q=0.5, multipart/*;q=0.75"));
+        assert!(!wants("*/*") && !wants("application/json") && !wants("multipart/mixed;q=0"));
+        assert!(!wants("application/json, multipart/mixed;q=0.9") && !wants("multipart/mixed;q=0.é"));
+    }
+
+    #[test]
+    fn media_types_have_two_halves() {
+        assert!(is_media_type("text/plain") && is_media_type("text/html; charset=\"utf-8\""));
+        for bad in ["", "text", "text/", "/plain", "te xt/plain", "text/plain/x", "text/plän"] {
+            assert!(!is_media_type(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_entity_tag_is_found_in_a_list() {
+        let dot = Dot { actor: Actor { uid: ShardUid(10), epoch: 1 }, counter: 2 };
+        let has = |tags: &str| {
+            let request = TestRequest::default().insert_header((IF_NONE_MATCH, tags));
+            has_already(&request.to_http_request(), dot)
+        };
+        assert!(has("\"000000000000000a.1.2\"") && has("*"));
+        assert!(has("\"b\", W/\"000000000000000a.1.2\""));
+        assert!(!has("000000000000000a.1.2") && !has("\"b\"") && !has(""));
+    }
+}

@@ -1,0 +1,113 @@
+//! `/v1/kv/{bucket}/{key}`: put, get and delete. Every PUT begins its way here.
+
+use actix_web::HttpResponse;
+use henge_actors::api::{Answer, Got, Written};
+use henge_kernel::{
+    bucket::BucketProperties,
+    causality::Value,
+    coordination::{DeleteOptions, PutOptions, ReadOptions, RequestError},
+    key::Key,
+};
+
+use super::{answers, headers, problem::Problem, query::Query, routes::Call};
+
+const READ_PARAMETERS: &[&str] = &["r", "pr", "sloppy", "timeout"];
+const PUT_PARAMETERS: &[&str] =
+    &["r", "w", "pr", "pw", "sloppy", "timeout", "ttl", "durability", "return_body"];
+const DELETE_PARAMETERS: &[&str] = &["w", "pw", "sloppy", "timeout", "durability"];
+
+/// GET and HEAD.
+pub async fn get(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
+    let n = properties(call, key)?.n;
+    let options = read_options(&call.query(READ_PARAMETERS)?, n)?;
+    let answer = call.door.handle.get(key, options).await?;
+    match &answer.body {
+        Got::Value { version, .. } if headers::has_already(call.request, version.dot) => {
+            Ok(answers::not_modified(version, answer.replicas))
+        }
+        _ => answers::found(call, key, answer),
+    }
+}
+
+/// PUT. What can be refused is refused before a byte of the body is read.
+pub async fn put(mut call: Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
+    let properties = properties(&call, key)?;
+    let query = call.query(PUT_PARAMETERS)?;
+    let read = read_options(&query, properties.n)?;
+    let write = put_options(&call, key, &query, properties.n)?;
+    read.resolve(&properties)?;
+    write.resolve(&properties)?;
+    let only_create = headers::only_create(call.request)?;
+    let (content_type, meta) = (headers::content_type(call.request)?, headers::meta(call.request)?);
+    let handle = &call.door.handle;
+    let max = u64::from(properties.value_bytes_max).min(handle.value_bytes_max());
+    let bytes = call.read(max, |size| RequestError::TooLarge { size, max }.into()).await?;
+    if only_create {
+        refuse_if_there(handle.get(key, read).await)?;
+    }
+    let value = Value { bytes, content_type, meta };
+    let Answer { body, replicas } = handle.put(key, value, write).await?;
+    match body {
+        Written { got: Some(body @ (Got::Value { .. } | Got::Siblings { .. })), .. } => {
+            answers::found(&call, key, Answer { body, replicas })
+        }
+        Written { context, .. } => Ok(answers::written(&call, key, &context, replicas)),
+    }
+}
+
+/// DELETE.
+pub async fn delete(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
+    let n = properties(call, key)?.n;
+    let query = call.query(DELETE_PARAMETERS)?;
+    headers::refuse_match(call.request)?;
+    let options = DeleteOptions {
+        context: headers::context(call.request, call.door.handle.context_key(), key)?,
+        w: query.replicas("w", 1, n)?,
+        pw: query.replicas("pw", 0, n)?,
+        sloppy: query.flag("sloppy")?,
+        timeout: query.timeout()?,
+        durability: query.durability()?,
+        write_id: headers::write_id(call.request)?,
+    };
+    let Answer { body, replicas } = call.door.handle.delete(key, options).await?;
+    Ok(answers::written(call, key, &body.context, replicas))
+}
+
+fn properties(call: &Call<'_>, key: &Key) -> Result<BucketProperties, Problem> {
+    Ok(call.door.handle.bucket(key.bucket())?.properties)
+}
+
+fn read_options(query: &Query, n: u8) -> Result<ReadOptions, Problem> {
+    Ok(ReadOptions {
+        r: query.replicas("r", 1, n)?,
+        pr: query.replicas("pr", 0, n)?,
+        sloppy: query.flag("sloppy")?,
+        timeout: query.timeout()?,
+    })
+}
+
+fn put_options(call: &Call<'_>, key: &Key, query: &Query, n: u8) -> Result<PutOptions, Problem> {
+    Ok(PutOptions {
+        context: headers::context(call.request, call.door.handle.context_key(), key)?,
+        w: query.replicas("w", 1, n)?,
+        pw: query.replicas("pw", 0, n)?,
+        sloppy: query.flag("sloppy")?,
+        timeout: query.timeout()?,
+        ttl: query.ttl()?,
+        durability: query.durability()?,
+        write_id: headers::write_id(call.request)?,
+        return_body: query.flag("return_body")?.unwrap_or(false),
+    })
+}
+
+/// Refuses a put that is only to create. This is advice, no lock: another put can come between.
+fn refuse_if_there(read: Result<Answer<Got>, RequestError>) -> Result<(), Problem> {
+    let Answer { body, replicas } =
+        read.map_err(|error| Problem::from(error).before_anything_was_done())?;
+    match body {
+        Got::Value { .. } | Got::Siblings { .. } => {
+            Err(answers::with_replicas(RequestError::PreconditionFailed.into(), replicas))
+        }
+        Got::Deleted { .. } | Got::NotFound => Ok(()),
+    }
+}

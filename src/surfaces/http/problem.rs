@@ -1,0 +1,314 @@
+//! Problems: every error of this surface as RFC 9457 wants it, and the one table from errors to
+//! status codes.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpResponse,
+    http::{
+        StatusCode,
+        header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
+    },
+};
+use henge_kernel::{
+    bucket::Violations,
+    coordination::{Fate, RequestError},
+    key::InvalidKey,
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// Identifies a kind of problem; nothing needs to be served there.
+const TYPE_PREFIX: &str = "https://henge.dev/problems/";
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+    code: &'static str,
+    fate: Fate,
+    fields: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem of which nothing is known but what is given; surely nothing was applied.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self(Box::new(Parts {
+            status,
+            title,
+            detail: detail.into(),
+            code,
+            fate: Fate::NotApplied,
+            fields: Map::new(),
+            headers: Vec::new(),
+        }))
+    }
+
+    /// A field that breaks its rule.
+    pub fn bad_request(
+        field: impl Into<String>,
+        value: impl Into<String>,
+        limit: impl Into<String>,
+    ) -> Self {
+        let (field, value, limit) = (field.into().into(), value.into(), limit.into());
+        RequestError::BadRequest { field, value, limit }.into()
+    }
+
+    /// Nothing is served at this path.
+    pub fn unknown_path() -> Self {
+        let detail = "nothing is served here; '/' inside a key or bucket is written %2F";
+        Self::new(StatusCode::NOT_FOUND, "unknown_path", "Unknown path", detail)
+    }
+
+    /// Something else can be done at this path.
+    pub fn method_not_allowed(allowed: &'static str) -> Self {
+        let (status, detail) = (StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {allowed}"));
+        Self::new(status, "method_not_allowed", "Method not allowed", detail)
+            .header(ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// A POST that a foreign web page could have sent.
+    pub fn unsupported_media_type() -> Self {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        let detail = "a POST needs `Content-Type: application/json`";
+        Self::new(status, "unsupported_media_type", "Unsupported media type", detail)
+    }
+
+    /// The body did not arrive in time.
+    pub fn request_timeout(limit: Duration) -> Self {
+        let detail = format!("the body was not complete after {} s", limit.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout", detail)
+    }
+
+    /// The request was meant for somebody else.
+    pub fn misdirected(host: &str) -> Self {
+        let host: String = host.chars().take(100).collect();
+        let detail = format!("this listener serves loopback names only, not {host:?}");
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected_request", "Misdirected request", detail)
+    }
+
+    /// There is no such key.
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", "there is no such key")
+    }
+
+    /// There was such a key.
+    pub fn deleted() -> Self {
+        let detail = "the key was deleted, or its value has expired";
+        Self::new(StatusCode::NOT_FOUND, "deleted", "Deleted", detail)
+    }
+
+    /// Every rule that new properties of a bucket would break: the first in `field`, `value` and
+    /// `limit`, all of them in `violations`.
+    pub fn violations(violations: Violations) -> Self {
+        let detail = violations.to_string();
+        let all: Vec<Value> = violations
+            .0
+            .iter()
+            .map(|one| json!({"field": one.field, "value": one.value, "limit": one.limit}))
+            .collect();
+        let mut problem = match violations.0.into_iter().next() {
+            Some(first) => Self::from(RequestError::from(first)),
+            None => Self::bad_request("properties", "", ""),
+        };
+        problem.0.detail = detail;
+        problem.field("violations", all)
+    }
+
+    /// Adds a field of its own to the body.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.fields.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// Says that surely nothing was applied.
+    #[must_use]
+    pub fn before_anything_was_done(mut self) -> Self {
+        self.0.fate = Fate::NotApplied;
+        self
+    }
+
+    /// Its name.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// The answer.
+    pub fn into_response(self) -> HttpResponse {
+        let Parts { status, title, detail, code, fate, fields, headers } = *self.0;
+        let kind = format!("{TYPE_PREFIX}{code}");
+        let (numeric, fate) = (status.as_u16(), fate.as_str());
+        let body = Body { kind, title, status: numeric, detail, code, fate, fields };
+        let mut response = HttpResponse::build(status);
+        response.insert_header((CONTENT_TYPE, MEDIA_TYPE));
+        for header in headers {
+            response.append_header(header);
+        }
+        // Plain data under text keys always has a JSON form.
+        response.body(serde_json::to_vec(&body).unwrap_or_default())
+    }
+}
+
+/// The members in the order in which they are shown.
+#[derive(Serialize)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: &'static str,
+    fate: &'static str,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+impl From<InvalidKey> for Problem {
+    fn from(invalid: InvalidKey) -> Self {
+        RequestError::from(invalid).into()
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        let (status, title) = table(&error);
+        let mut problem = Self::new(status, error.code(), title, error.to_string());
+        problem.0.fate = error.fate();
+        if let RequestError::Overloaded { retry_after } = &error {
+            problem.0.headers.push((RETRY_AFTER, whole_seconds(*retry_after).into()));
+        }
+        if let Value::Object(fields) = fields_of(error) {
+            problem.0.fields = fields;
+        }
+        problem
+    }
+}
+
+/// The one table from errors to status codes and titles.
+fn table(error: &RequestError) -> (StatusCode, &'static str) {
+    match error {
+        RequestError::BadRequest { .. } => (StatusCode::BAD_REQUEST, "Bad request"),
+        RequestError::BadContext { .. } => (StatusCode::BAD_REQUEST, "Bad context"),
+        RequestError::Forbidden { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
+        RequestError::TooManySiblings { .. } => (StatusCode::CONFLICT, "Too many siblings"),
+        RequestError::BucketPropertyFixed { .. } => (StatusCode::CONFLICT, "Bucket property fixed"),
+        RequestError::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "Precondition failed"),
+        RequestError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Value too large"),
+        RequestError::ContextRequired => (StatusCode::PRECONDITION_REQUIRED, "Context required"),
+        RequestError::Interrupted => (StatusCode::INTERNAL_SERVER_ERROR, "Interrupted"),
+        RequestError::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Overloaded"),
+        RequestError::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Not ready"),
+        RequestError::StaleProperties { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Stale bucket properties")
+        }
+        RequestError::QuorumNotMet { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Quorum not met"),
+        RequestError::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timed out"),
+        RequestError::StorageFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "Storage full"),
+    }
+}
+
+/// The numbers of an error, under their names.
+fn fields_of(error: RequestError) -> Value {
+    match error {
+        RequestError::BadRequest { field, value, limit } => {
+            json!({"field": field, "value": value, "limit": limit})
+        }
+        RequestError::TooLarge { size, max } => json!({"size": size, "max": max}),
+        RequestError::TooManySiblings { versions, versions_max, record_bytes, record_bytes_max } => {
+            json!({
+                "versions": versions,
+                "versions_max": versions_max,
+                "record_bytes": record_bytes,
+                "record_bytes_max": record_bytes_max,
+            })
+        }
+        RequestError::Forbidden { action } => json!({"action": action}),
+        RequestError::BucketPropertyFixed { field, fixed, value } => {
+            json!({"field": field, "fixed": fixed, "value": value})
+        }
+        RequestError::StaleProperties { used, newest } => json!({"used": used, "newest": newest}),
+        RequestError::Overloaded { retry_after } => json!({"retry_after_ms": millis(retry_after)}),
+        RequestError::NotReady { reason } | RequestError::BadContext { reason } => {
+            json!({"reason": reason})
+        }
+        RequestError::StorageFull { free, needed } => json!({"free": free, "needed": needed}),
+        RequestError::QuorumNotMet { needed, got, homes_down, fate: _ } => {
+            json!({"needed": needed, "got": got, "homes_down": homes_down})
+        }
+        RequestError::TimedOut { needed, got, after } => {
+            json!({"needed": needed, "got": got, "after_ms": millis(after)})
+        }
+        RequestError::ContextRequired
+        | RequestError::PreconditionFailed
+        | RequestError::Interrupted => Value::Null,
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `Retry-After` counts in seconds: the next whole one.
+fn whole_seconds(span: Duration) -> u64 {
+    millis(span).div_ceil(1000).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overloaded_node_says_when_to_come_back() {
+        let error = RequestError::Overloaded { retry_after: Duration::from_millis(1100) };
+        let response = Problem::from(error).into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "2");
+    }
+
+    #[test]
+    fn every_error_of_a_request_has_the_status_of_its_code() {
+        let bad = |field: &'static str| RequestError::BadRequest {
+            field: field.into(),
+            value: "0".into(),
+            limit: "1".into(),
+        };
+        let (fate, after) = (Fate::Unknown, Duration::from_secs(2));
+        let expected = [
+            (bad("r"), 400),
+            (RequestError::BadContext { reason: "damaged".into() }, 400),
+            (RequestError::Forbidden { action: "faults".into() }, 403),
+            (RequestError::PreconditionFailed, 412),
+            (RequestError::TooLarge { size: 2, max: 1 }, 413),
+            (RequestError::ContextRequired, 428),
+            (RequestError::Interrupted, 500),
+            (RequestError::NotReady { reason: "starting".into() }, 503),
+            (RequestError::QuorumNotMet { needed: 2, got: 1, homes_down: 2, fate }, 503),
+            (RequestError::TimedOut { needed: 2, got: 1, after }, 504),
+            (RequestError::StorageFull { free: 1, needed: 2 }, 507),
+        ];
+        for (error, status) in expected {
+            let code = error.code();
+            assert_eq!(Problem::from(error).into_response().status(), status, "{code}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! One request: from its raw path to its answer.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::Method,
+    web::{Data, Payload},
+};
+use bytes::Bytes;
+use henge_actors::events::REQUEST;
+use henge_kernel::key::Key;
+use serde::Serialize;
+use tracing::{Level, debug, enabled};
+
+use super::{
+    Door, admin, body::Incoming, buckets, cluster, headers, host, objects, problem::Problem, query::Query,
+    text::decode_segment,
+};
+
+/// A request and what it needs to be answered.
+pub struct Call<'a> {
+    /// The worker's door to the node.
+    pub door: &'a Door,
+    /// Line and headers.
+    pub request: &'a HttpRequest,
+    /// The body.
+    pub body: &'a mut Incoming,
+}
+
+impl Call<'_> {
+    /// The query, which may hold `known` parameters only.
+    pub fn query(&self, known: &[&'static str]) -> Result<Query, Problem> {
+        Query::parse(self.request.uri().query(), known)
+    }
+
+    /// Reads the body: at most `max` bytes, a longer one is what `too_large` says.
+    pub async fn read(
+        &mut self,
+        max: u64,
+        too_large: impl Fn(u64) -> Problem,
+    ) -> Result<Bytes, Problem> {
+        self.body.read(max, &self.door.bodies, too_large).await
+    }
+}
+
+/// Answers one request.
+pub async fn serve(request: HttpRequest, payload: Payload, door: Data<Door>) -> HttpResponse {
+    let began = enabled!(target: REQUEST, Level::DEBUG).then(|| door.handle.now());
+    let route = Route::find(request.uri().path());
+    let mut body = Incoming::new(&request, payload.into_inner());
+    let call = Call { door: &door, request: &request, body: &mut body };
+    let answer = answer(route, call).await;
+    if let Some(began) = began {
+        let elapsed = door.handle.now().since(began).as_micros();
+        let elapsed_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let (op, outcome) = (route.op(request.method()), outcome(&answer));
+        debug!(target: REQUEST, op, bucket = route.bucket(), outcome, elapsed_us, "request");
+    }
+    let mut response = answer.unwrap_or_else(Problem::into_response);
+    response.headers_mut().insert(headers::REQUEST_ID, headers::value(door.request_id()));
+    body.answer(response)
+}
+
+fn outcome(answer: &Result<HttpResponse, Problem>) -> &'static str {
+    match answer {
+        Ok(response) if response.status().as_u16() == 300 => "siblings",
+        Ok(_) => "ok",
+        Err(problem) => problem.code(),
+    }
+}
+
+async fn answer(route: Route<'_>, call: Call<'_>) -> Result<HttpResponse, Problem> {
+    host::check(call.request, call.door.loopback)?;
+    let method = call.request.method();
+    match route {
+        Route::Unknown => Err(Problem::unknown_path()),
+        _ if !route.takes(method) => Err(Problem::method_not_allowed(route.methods())),
+        Route::Object { bucket, key } => {
+            let key = decode_key(bucket, key)?;
+            match *method {
+                Method::PUT => objects::put(call, &key).await,
+                Method::DELETE => objects::delete(&call, &key).await,
+                _ => objects::get(&call, &key).await,
+            }
+        }
+        Route::Keys { bucket } => buckets::keys(&call, decode_segment("bucket", bucket)?).await,
+        Route::Buckets => buckets::list(&call).await,
+        Route::Bucket { bucket } => {
+            let bucket = decode_segment("bucket", bucket)?;
+            match *method {
+                Method::PUT => buckets::set(call, bucket).await,
+                _ => buckets::get(&call, &bucket),
+            }
+        }
+        Route::Cluster => cluster::members(&call),
+        Route::Ring => cluster::ring(&call),
+        Route::Replica { bucket, key } => admin::replica(&call, &decode_key(bucket, key)?).await,
+        Route::Actors => admin::actors(&call),
+        Route::Faults => admin::faults(call).await,
+        Route::Health => cluster::health(&call),
+        Route::Ready => cluster::ready(&call),
+    }
+}
+
+fn decode_key(bucket: &str, key: &str) -> Result<Key, Problem> {
+    Ok(Key::new(decode_segment("bucket", bucket)?, decode_segment("key", key)?)?)
+}
+
+/// JSON as an answer.
+pub fn json(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().json(body)
+}
+
+/// Where a path leads; buckets and keys as they stand in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route<'a> {
+    Object { bucket: &'a str, key: &'a str },
+    Keys { bucket: &'a str },
+    Buckets,
+    Bucket { bucket: &'a str },
+    Cluster,
+    Ring,
+    Replica { bucket: &'a str, key: &'a str },
+    Actors,
+    Faults,
+    Health,
+    Ready,
+    Unknown,
+}
+
+/// Segments of the longest path, and one that no path has.
+const SEGMENTS_MAX: usize = 6;
+
+impl<'a> Route<'a> {
+    /// Where `path`, exactly as it was sent, leads.
+    fn find(path: &'a str) -> Self {
+        let mut segments = [""; SEGMENTS_MAX];
+        let mut count = 0;
+        for segment in path.strip_prefix('/').unwrap_or_default().splitn(SEGMENTS_MAX, '/') {
+            segments[count] = segment;
+            count += 1;
+        }
+        match segments[..count] {
+            ["v1", "kv", bucket, key] => Self::Object { bucket, key },
+            ["v1", "kv", bucket] => Self::Keys { bucket },
+            ["v1", "buckets"] => Self::Buckets,
+            ["v1", "buckets", bucket] => Self::Bucket { bucket },
+            ["v1", "cluster"] => Self::Cluster,
+            ["v1", "cluster", "ring"] => Self::Ring,
+            ["v1", "admin", "replica", bucket, key] => Self::Replica { bucket, key },
+            ["v1", "admin", "actors"] => Self::Actors,
+            ["v1", "admin", "faults"] => Self::Faults,
+            ["health"] => Self::Health,
+            ["ready"] => Self::Ready,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Object { .. } => "GET, HEAD, PUT, DELETE",
+            Self::Bucket { .. } => "GET, HEAD, PUT",
+            Self::Faults => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        self.methods().split(", ").any(|taken| taken == method.as_str())
+    }
+
+    fn bucket(self) -> &'a str {
+        match self {
+            Self::Object { bucket, .. }
+            | Self::Keys { bucket }
+            | Self::Bucket { bucket }
+            | Self::Replica { bucket, .. } => bucket,
+            _ => "",
+        }
+    }
+
+    /// The name of the operation, for whoever watches.
+    fn op(self, method: &Method) -> &'static str {
+        match self {
+            Self::Object { .. } if *method == Method::PUT => "put",
+            Self::Object { .. } if *method == Method::DELETE => "delete",
+            Self::Object { .. } => "get",
+            Self::Keys { .. } => "keys",
+            Self::Bucket { .. } if *method == Method::PUT => "set_bucket",
+            Self::Bucket { .. } => "bucket",
+            Self::Buckets => "buckets",
+            Self::Cluster => "cluster",
+            Self::Ring => "ring",
+            Self::Replica { .. } => "replica",
+            Self::Actors => "actors",
+            Self::Faults => "faults",
+            Self::Health => "health",
+            Self::Ready => "ready",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_taken_as_they_are() {
+        let object = |bucket, key| Route::Object { bucket, key };
+        assert_eq!(Route::find("/v1/kv/b/k"), object("b", "k"));
+        assert_eq!(Route::find("/v1/kv/b/a%2Fb"), object("b", "a%2Fb"));
+        assert_eq!(Route::find("/v1/kv/b/.."), object("b", ".."));
+        assert_eq!(Route::find("/v1/kv//"), object("", ""));
+        assert_eq!(Route::find("/v1/kv/b"), Route::Keys { bucket: "b" });
+        for unknown in ["", "*", "/", "v1/kv/b/k", "/v1", "/v1/kv", "/v1/kv/b/k/x", "//v1/kv/b/k",
+            "/v1/admin/replica/b/k/x", "/v1/admin/replica/b/k/x/y/z", "/health/", "/V1/kv/b/k"] {
+            assert_eq!(Route::find(unknown), Route::Unknown, "{unknown}");
+        }
+    }
+}
