@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::{
     http::{call, delete, get, put, put_over},
-    node::Single,
+    node::{Single, eventually},
 };
 
 const K: &str = "/v1/kv/b/k";
@@ -12,11 +12,7 @@ const K: &str = "/v1/kv/b/k";
 #[test]
 fn a_value_comes_back_as_it_was_put() {
     let single = Single::start();
-    let meta = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Henge-Meta-Owner", "Zoë"),
-        ("henge-meta-b", "2"),
-    ];
+    let meta = [("Content-Type", "text/plain; charset=utf-8"), ("Henge-Meta-Owner", "Zoë"), ("henge-meta-b", "2")];
     let body: Vec<u8> = (0..=255).collect();
     let written = call(single.http(), "PUT", K, &meta, &body);
     assert_eq!(written.status, 204, "{written:?}");
@@ -38,24 +34,11 @@ fn a_value_comes_back_as_it_was_put() {
 #[test]
 fn a_head_says_all_but_the_value_and_its_context() {
     let single = Single::start();
-    call(
-        single.http(),
-        "PUT",
-        K,
-        &[("Content-Type", "text/plain"), ("Henge-Meta-A", "1")],
-        b"four",
-    );
+    call(single.http(), "PUT", K, &[("Content-Type", "text/plain"), ("Henge-Meta-A", "1")], b"four");
     let (head, get) = (call(single.http(), "HEAD", K, &[], b""), get(single.http(), K));
     assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
     assert_eq!(head.header("henge-context"), None);
-    for name in [
-        "content-type",
-        "etag",
-        "last-modified",
-        "henge-meta-a",
-        "henge-replicas",
-        "content-length",
-    ] {
+    for name in ["content-type", "etag", "last-modified", "henge-meta-a", "henge-replicas", "content-length"] {
         assert!(head.header(name).is_some() && head.header(name) == get.header(name), "{name}");
     }
     let nothing = call(single.http(), "HEAD", "/v1/kv/b/nothing", &[], b"");
@@ -109,10 +92,7 @@ fn a_delete_needs_a_context_and_leaves_one() {
     // The context of the tombstone makes the key anew, with one value.
     assert_eq!(put_over(single.http(), K, &gone.context(), "y").status, 204);
     let read = get(single.http(), K);
-    assert_eq!(
-        (read.status, read.text(), read.header("henge-concurrent-delete")),
-        (200, "y", None)
-    );
+    assert_eq!((read.status, read.text(), read.header("henge-concurrent-delete")), (200, "y", None));
 }
 
 #[test]
@@ -123,10 +103,7 @@ fn a_concurrent_delete_is_told() {
     delete(single.http(), K, &seen);
     put(single.http(), K, "z");
     let read = get(single.http(), K);
-    assert_eq!(
-        (read.status, read.text(), read.header("henge-concurrent-delete")),
-        (200, "z", Some("true"))
-    );
+    assert_eq!((read.status, read.text(), read.header("henge-concurrent-delete")), (200, "z", Some("true")));
 }
 
 #[test]
@@ -143,13 +120,7 @@ fn a_retry_under_the_same_write_id_writes_once() {
 #[test]
 fn return_body_answers_like_a_get() {
     let single = Single::start();
-    let one = call(
-        single.http(),
-        "PUT",
-        &format!("{K}?return_body=true"),
-        &[("Content-Type", "a/b")],
-        b"x",
-    );
+    let one = call(single.http(), "PUT", &format!("{K}?return_body=true"), &[("Content-Type", "a/b")], b"x");
     assert_eq!((one.status, one.text(), one.header("content-type")), (200, "x", Some("a/b")));
     let two = call(single.http(), "PUT", &format!("{K}?return_body=true"), &[], b"y");
     assert_eq!((two.status, two.json()["siblings"].as_array().unwrap().len()), (300, 2));
@@ -164,9 +135,7 @@ fn a_value_expires() {
     assert_eq!(put(single.http(), &format!("{K}?ttl=1h"), "x").status, 204);
     assert_eq!(get(single.http(), K).status, 200);
     assert_eq!(put(single.http(), "/v1/kv/b/short?ttl=1ms", "x").status, 204);
-    crate::support::node::eventually("the value expires", || {
-        get(single.http(), "/v1/kv/b/short").status == 404
-    });
+    eventually("the value expires", || get(single.http(), "/v1/kv/b/short").status == 404);
     let gone = get(single.http(), "/v1/kv/b/short");
     gone.problem(404, "deleted");
     gone.context();
@@ -175,8 +144,7 @@ fn a_value_expires() {
 #[test]
 fn all_parameters_are_taken() {
     let single = Single::start();
-    let query =
-        "r=1&w=1&pr=0&pw=1&sloppy=false&timeout=500ms&ttl=1d&durability=os&return_body=false";
+    let query = "r=1&w=1&pr=0&pw=1&sloppy=false&timeout=500ms&ttl=1d&durability=os&return_body=false";
     assert_eq!(put(single.http(), &format!("{K}?{query}"), "x").status, 204);
     assert_eq!(get(single.http(), &format!("{K}?r=1&pr=1&sloppy=true&timeout=60s")).status, 200);
     let context = get(single.http(), K).context();

@@ -4,7 +4,7 @@ use std::{net::TcpStream, time::Instant};
 
 use crate::support::{
     http::{Connection, get, put, request},
-    node::{PATIENCE, Single, eventually},
+    node::{PATIENCE, Single, TestNode, eventually, settings},
 };
 
 #[test]
@@ -32,12 +32,12 @@ fn a_request_in_flight_ends_and_idle_connections_are_closed() {
 #[test]
 fn what_was_acknowledged_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = crate::support::node::settings(&["solo"], dir.path()).remove(0);
+    let settings = settings(&["solo"], dir.path()).remove(0);
     let start = || {
         let mut settings = settings.clone();
         settings.defaults.n = 1;
         (settings.defaults.r, settings.defaults.w) = (1, 1);
-        crate::support::node::TestNode::start(settings)
+        TestNode::start(settings)
     };
     let node = start();
     let context = put(node.http, "/v1/kv/b/k", "x").context();
