@@ -7,6 +7,8 @@
 //! | `outages.rs` | one of three killed, stopped or cut off; two of three gone |
 //! | `survival.rs` | kill -9 of all under load loses nothing that was acknowledged |
 //! | `stopping.rs` | SIGTERM under load is seen by nobody else |
+//! | `single.rs` | one node alone, by `--dev` |
+//! | `tour.rs` | `henge demo` from its start to its end |
 //! | `refusals.rs` | what does not belong together does not talk, and says why |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -21,5 +23,7 @@ mod forming;
 mod load;
 mod outages;
 mod refusals;
+mod single;
 mod stopping;
 mod survival;
+mod tour;

@@ -77,15 +77,10 @@ impl Cluster {
         });
         let layout: String = layout.collect();
         let nodes = names.iter().zip(&listen).map(|(name, listen)| {
-            let file = directory.path().join(format!("{name}.toml"));
-            fs::write(&file, config(directory.path(), name, *listen, &layout, plan)).unwrap();
-            ServeNode {
-                name,
-                http: SocketAddr::from(([127, 0, 0, 1], 0)),
-                config: file,
-                log: directory.path().join(format!("{name}.log")),
-                child: None,
-            }
+            let node = ServeNode::planned(name, directory.path());
+            let text = config(directory.path(), name, *listen, &layout, plan);
+            fs::write(&node.config, text).unwrap();
+            node
         });
         Self { nodes: nodes.collect(), _directory: directory }
     }
@@ -136,13 +131,35 @@ impl ServeNode {
         self.learn_address();
     }
 
+    /// Runs another command that tells its addresses as `serve --json` does.
+    pub fn run(name: &'static str, directory: &Path, command: Command) -> Self {
+        let mut node = Self::planned(name, directory);
+        node.spawn_as(command);
+        node.learn_address();
+        node
+    }
+
+    fn planned(name: &'static str, directory: &Path) -> Self {
+        Self {
+            name,
+            http: SocketAddr::from(([127, 0, 0, 1], 0)),
+            config: directory.join(format!("{name}.toml")),
+            log: directory.join(format!("{name}.log")),
+            child: None,
+        }
+    }
+
     fn spawn(&mut self) {
-        assert!(self.child.is_none(), "{} runs already", self.name);
-        let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_henge"));
         command.args(["serve", "--allow-faults", "--json", "--config"]).arg(&self.config);
-        command.env("RUST_LOG", "info").stdin(Stdio::null());
-        self.child = Some(command.stdout(Stdio::piped()).stderr(log).spawn().unwrap());
+        self.spawn_as(command);
+    }
+
+    fn spawn_as(&mut self, mut command: Command) {
+        assert!(self.child.is_none(), "{} runs already", self.name);
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
     }
 
     /// The first line on stdout says where HTTP listens.
