@@ -7,7 +7,7 @@
 //! | `lane.rs` | frames over a QUIC stream: outbox and deframer |
 //! | `faults.rs` | cuts made on purpose, at the socket |
 //! | `tls/` | who may talk: the CA of a cluster, certificates of nodes and clients |
-//! | `simulated/` | [`simulated::SimulatedNetwork`]: a seeded network in memory, for tests |
+//! | `simulated/` | a seeded network in memory, for tests (feature `simulation`) |
 //!
 //! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
 //! frame means is the business of `wire`; how long to wait before the next dial that of the actor
