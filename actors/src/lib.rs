@@ -1,4 +1,4 @@
-//! The embeddable node of Henge: a supervision tree of actors over the kernel.
+#![doc = include_str!("../README.md")]
 
 mod actor_ref;
 pub mod admission;

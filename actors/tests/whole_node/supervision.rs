@@ -1,7 +1,16 @@
 //! Actors that fall, and get up; one that falls too often ends its node.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex},
+};
+
 use henge_actors::NodeHandle;
 use henge_kernel::coordination::{PutOptions, ReadOptions};
+
+use tracing::{Event, Subscriber, field::Visit};
+use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 use crate::world::{Plan, World, get, pass, put, simulate, texts};
 
@@ -108,4 +117,58 @@ fn mailboxes_stay_shallow_under_load() {
             }
         }
     });
+}
+
+/// An embedder's own layer: it turns the actors' events into fields.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<BTreeMap<String, String>>>>);
+
+struct Fields<'a>(&'a mut BTreeMap<String, String>);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}").trim_matches('"').to_owned());
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Heard {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "henge::actor" {
+            let mut fields = BTreeMap::new();
+            event.record(&mut Fields(&mut fields));
+            self.0.lock().unwrap().push(fields);
+        }
+    }
+}
+
+#[test]
+fn every_actor_reports_itself_each_interval_and_each_fall_at_once() {
+    let heard = Heard::default();
+    let _guard = tracing_subscriber::registry().with(heard.clone()).set_default();
+    simulate(async {
+        let world = World::start(Plan::three(6)).await;
+        for round in 0..20 {
+            put(world.node("a"), &format!("k{round}"), "v", PutOptions::default()).await.unwrap();
+        }
+        world.node("b").plant_panic("PeerLink", 0);
+        pass(11_000).await;
+    });
+    let heard = heard.0.lock().unwrap();
+    let named = |message: &'static str| {
+        heard.iter().filter(move |event| event.get("message").is_some_and(|held| held == message))
+    };
+    let metrics: Vec<_> = named("actor_metrics").filter(|event| event["node"] == "a").collect();
+    let reporting: BTreeSet<&str> = metrics.iter().map(|event| event["actor"].as_str()).collect();
+    assert_eq!(reporting, BTreeSet::from(NodeHandle::ACTORS));
+    let storage = metrics.iter().find(|event| event["actor"] == "StorageShard").unwrap();
+    assert!(storage["handled"].parse::<u64>().unwrap() >= 20, "{storage:?}");
+    for field in
+        ["instance", "shard", "depth", "depth_max", "failed", "rejected", "wait_p50_us", "restarts"]
+    {
+        assert!(storage.contains_key(field), "{field} is missing in {storage:?}");
+    }
+    assert!(named("actor_started").count() >= 3 * 6);
+    let falls: Vec<_> = named("actor_restarted").collect();
+    assert!(!falls.is_empty());
+    assert!(falls.iter().all(|fall| fall["reason"].contains("planted in PeerLink")), "{falls:?}");
 }
