@@ -127,7 +127,13 @@ impl Connection {
     }
 
     /// Sends a whole request and reads its answer.
-    pub fn call(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    pub fn call(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
         self.send(&request(method, target, headers, body));
         self.receive(method == "HEAD")
     }

@@ -35,23 +35,46 @@ fn properties_are_set_by_name() {
     assert_eq!(get(single.http(), "/v1/kv/b/k").text(), "y", "the last writer wins");
     let list = get(single.http(), "/v1/buckets").json();
     assert_eq!(list["buckets"][0]["bucket"], "b");
-    assert_eq!((&list["buckets"][0]["established"], &list["buckets"][0]["conflict"]), (&json!(true), &json!("lww")));
+    assert_eq!(
+        (&list["buckets"][0]["established"], &list["buckets"][0]["conflict"]),
+        (&json!(true), &json!("lww"))
+    );
 }
 
 #[test]
 fn all_violations_are_told_and_nothing_is_set() {
     let single = Single::start();
     let before = get(single.http(), "/v1/buckets/b").json();
-    let body = put(single.http(), "/v1/buckets/b", r#"{"n": 3, "r": 4, "w": 0, "pr": 2, "colour": "red", "ttl": "-1s", "sloppy": 1}"#)
-        .problem(400, "bad_request");
-    let fields: Vec<&str> =
-        body["violations"].as_array().unwrap().iter().map(|one| one["field"].as_str().unwrap()).collect();
+    let body = put(
+        single.http(),
+        "/v1/buckets/b",
+        r#"{"n": 3, "r": 4, "w": 0, "pr": 2, "colour": "red", "ttl": "-1s", "sloppy": 1}"#,
+    )
+    .problem(400, "bad_request");
+    let fields: Vec<&str> = body["violations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["field"].as_str().unwrap())
+        .collect();
     assert_eq!(fields, ["colour", "sloppy", "ttl", "r", "w"]);
     assert_eq!(body["violations"][3], json!({"field": "r", "value": "4", "limit": "1 to 3 (n)"}));
     assert_eq!(body["field"], "colour");
-    for (property, value) in [("n", "0"), ("n", "8"), ("r", "2"), ("w", "\"1\""), ("pw", "2"), ("pr", "-1"),
-        ("conflict", "\"newest\""), ("durability", "\"group\""), ("value_bytes_max", "1024"), ("value_bytes_max", "\"1GiB\""), ("ttl", "0")] {
-        put(single.http(), "/v1/buckets/b", format!("{{\"{property}\": {value}}}")).refuses(property);
+    for (property, value) in [
+        ("n", "0"),
+        ("n", "8"),
+        ("r", "2"),
+        ("w", "\"1\""),
+        ("pw", "2"),
+        ("pr", "-1"),
+        ("conflict", "\"newest\""),
+        ("durability", "\"group\""),
+        ("value_bytes_max", "1024"),
+        ("value_bytes_max", "\"1GiB\""),
+        ("ttl", "0"),
+    ] {
+        put(single.http(), "/v1/buckets/b", format!("{{\"{property}\": {value}}}"))
+            .refuses(property);
     }
     assert_eq!(get(single.http(), "/v1/buckets/b").json(), before);
     assert_eq!(get(single.http(), "/v1/buckets").json(), json!({"buckets": []}));
@@ -61,10 +84,15 @@ fn all_violations_are_told_and_nothing_is_set() {
 fn n_and_conflict_never_change_once_chosen() {
     let single = Single::start();
     put(single.http(), "/v1/kv/used/k", "x");
-    let body = put(single.http(), "/v1/buckets/used", r#"{"conflict": "lww"}"#).problem(409, "bucket_property_fixed");
-    assert_eq!((&body["field"], &body["fixed"], &body["value"]), (&json!("conflict"), &json!("siblings"), &json!("lww")));
+    let body = put(single.http(), "/v1/buckets/used", r#"{"conflict": "lww"}"#)
+        .problem(409, "bucket_property_fixed");
+    assert_eq!(
+        (&body["field"], &body["fixed"], &body["value"]),
+        (&json!("conflict"), &json!("siblings"), &json!("lww"))
+    );
     assert_eq!(put(single.http(), "/v1/buckets/lww", r#"{"conflict": "lww"}"#).status, 200);
-    put(single.http(), "/v1/buckets/lww", r#"{"conflict": "siblings"}"#).problem(409, "bucket_property_fixed");
+    put(single.http(), "/v1/buckets/lww", r#"{"conflict": "siblings"}"#)
+        .problem(409, "bucket_property_fixed");
     put(single.http(), "/v1/buckets/lww", r#"{"n": 2}"#).problem(409, "bucket_property_fixed");
 }
 

@@ -46,7 +46,11 @@ fn a_put_can_be_only_to_create() {
 fn preconditions_that_would_promise_too_much_are_refused() {
     let single = Single::start();
     let context = put(single.http(), K, "x").context();
-    for (name, value) in [("If-Match", "\"a\""), ("If-Match", "*"), ("If-Unmodified-Since", "Mon, 07 Nov 1994 08:48:37 GMT")] {
+    for (name, value) in [
+        ("If-Match", "\"a\""),
+        ("If-Match", "*"),
+        ("If-Unmodified-Since", "Mon, 07 Nov 1994 08:48:37 GMT"),
+    ] {
         for method in ["PUT", "DELETE"] {
             let headers = [(name, value), ("Henge-Context", context.as_str())];
             call(single.http(), method, K, &headers, b"y").refuses(&name.to_ascii_lowercase());

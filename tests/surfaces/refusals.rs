@@ -35,7 +35,8 @@ fn numbers_of_replicas_out_of_their_range_are_refused() {
     let witness = Witness::new();
     let http = witness.single.http();
     for name in ["r", "w", "pr", "pw"] {
-        for value in ["2", "8", "-1", "abc", "256", "1.5", "", "+1", "0x1", "99999999999999999999"] {
+        for value in ["2", "8", "-1", "abc", "256", "1.5", "", "+1", "0x1", "99999999999999999999"]
+        {
             let query = format!("{name}={}", value.replace('+', "%2B"));
             let mut replies = vec![put(http, &format!("{K}?{query}"), "y")];
             if name.ends_with('r') {
@@ -73,7 +74,8 @@ fn a_refused_number_is_shown_with_its_limit() {
         "limit": "1 to 1 (n)",
     });
     assert_eq!(reply.json(), expected);
-    let names: Vec<&str> = reply.text().split('"').filter(|part| expected.get(*part).is_some()).collect();
+    let names: Vec<&str> =
+        reply.text().split('"').filter(|part| expected.get(*part).is_some()).collect();
     assert_eq!(names[..3], ["type", "title", "status"], "{}", reply.text());
 }
 
@@ -81,7 +83,23 @@ fn a_refused_number_is_shown_with_its_limit() {
 fn durations_need_a_unit_and_have_a_limit() {
     let witness = Witness::new();
     let http = witness.single.http();
-    for value in ["0", "0s", "0ms", "-1s", "abc", "2", "1.5s", "61s", "2m", "1d", "", "+1s", "1 s", "1S", "99999999999999999999s"] {
+    for value in [
+        "0",
+        "0s",
+        "0ms",
+        "-1s",
+        "abc",
+        "2",
+        "1.5s",
+        "61s",
+        "2m",
+        "1d",
+        "",
+        "+1s",
+        "1 s",
+        "1S",
+        "99999999999999999999s",
+    ] {
         let query = format!("timeout={}", value.replace('+', "%2B").replace(' ', "%20"));
         for reply in [
             get(http, &format!("{K}?{query}")),
@@ -140,7 +158,9 @@ fn unknown_repeated_and_malformed_parameters_are_refused() {
     for query in ["r=1", "ttl=1s", "return_body=true"] {
         delete(http, &format!("{K}?{query}"), &witness.context).problem(400, "bad_request");
     }
-    for path in ["/v1/cluster", "/v1/buckets", "/v1/buckets/b", REPLICA, "/v1/admin/actors", "/ready"] {
+    for path in
+        ["/v1/cluster", "/v1/buckets", "/v1/buckets/b", REPLICA, "/v1/admin/actors", "/ready"]
+    {
         get(http, &format!("{path}?x=1")).refuses("x");
     }
     witness.assert_unchanged("everything");
@@ -163,8 +183,18 @@ fn a_damaged_or_foreign_context_is_refused() {
     };
     let long = "A".repeat(64 * 1024 + 1);
     for bad in [
-        &other_key, &other_bucket, &flipped, &good[..good.len() - 1], &good[1..], "", "!", "AAAA",
-        &format!("{good}="), &format!("{good}AA"), "ü", &long,
+        &other_key,
+        &other_bucket,
+        &flipped,
+        &good[..good.len() - 1],
+        &good[1..],
+        "",
+        "!",
+        "AAAA",
+        &format!("{good}="),
+        &format!("{good}AA"),
+        "ü",
+        &long,
     ] {
         for method in ["PUT", "DELETE"] {
             let reply = call(http, method, K, &[("Henge-Context", bad)], b"y");
@@ -186,7 +216,8 @@ fn headers_that_cannot_be_kept_are_refused() {
     for kind in ["text", "text/", "te xt/plain", "text/plän", &long_type] {
         call(http, "PUT", K, &[("Content-Type", kind)], b"y").refuses("content-type");
     }
-    for id in ["", "1", "123e4567e89b12d3a456426614174000", "123e4567-e89b-12d3-a456-42661417400x"] {
+    for id in ["", "1", "123e4567e89b12d3a456426614174000", "123e4567-e89b-12d3-a456-42661417400x"]
+    {
         call(http, "PUT", K, &[("Henge-Write-Id", id)], b"y").refuses("henge-write-id");
         let headers = [("Henge-Write-Id", id), ("Henge-Context", witness.context.as_str())];
         call(http, "DELETE", K, &headers, b"").refuses("henge-write-id");
@@ -197,11 +228,18 @@ fn headers_that_cannot_be_kept_are_refused() {
     assert_eq!((&body["value"], &body["limit"]), (&json!("33 headers"), &json!("at most 32")));
     let long = "x".repeat(4096);
     let body = call(http, "PUT", K, &[("Henge-Meta-A", &long)], b"y").refuses("henge-meta-*");
-    assert_eq!((&body["value"], &body["limit"]), (&json!("4097 bytes"), &json!("at most 4096 bytes")));
+    assert_eq!(
+        (&body["value"], &body["limit"]),
+        (&json!("4097 bytes"), &json!("at most 4096 bytes"))
+    );
     call(http, "PUT", K, &[("Henge-Meta-", "1")], b"y").refuses("henge-meta-");
-    call(http, "PUT", K, &[("Henge-Meta-A", "1"), ("henge-meta-a", "2")], b"y").refuses("henge-meta-a");
+    call(http, "PUT", K, &[("Henge-Meta-A", "1"), ("henge-meta-a", "2")], b"y")
+        .refuses("henge-meta-a");
     witness.assert_unchanged("headers");
     assert_eq!(call(http, "PUT", "/v1/kv/b/many", &many[..32], b"y").status, 204);
-    assert_eq!(call(http, "PUT", "/v1/kv/b/long", &[("Henge-Meta-A", &long[1..])], b"y").status, 204);
+    assert_eq!(
+        call(http, "PUT", "/v1/kv/b/long", &[("Henge-Meta-A", &long[1..])], b"y").status,
+        204
+    );
     assert_eq!(get(http, "/v1/kv/b/long").header("henge-meta-a"), Some(&long[1..]));
 }

@@ -27,7 +27,10 @@ fn masked(reply: &Reply) -> serde_json::Value {
         let dot = sibling["dot"].as_str().unwrap();
         assert_eq!(dot.split('.').count(), 3, "{dot}");
         let modified = sibling["last_modified"].as_str().unwrap();
-        assert!(modified.len() == 24 && modified.starts_with("20") && modified.ends_with('Z'), "{modified}");
+        assert!(
+            modified.len() == 24 && modified.starts_with("20") && modified.ends_with('Z'),
+            "{modified}"
+        );
         sibling["dot"] = json!("DOT");
         sibling["last_modified"] = json!("DATE");
     }
@@ -76,7 +79,12 @@ fn siblings_come_in_parts_to_who_asks() {
     assert_eq!((parts[0], parts[3]), ("", "--\r\n"));
     let (head, body) = parts[1].split_once("\r\n\r\n").unwrap();
     assert_eq!(body, "one\r\n");
-    for line in ["\r\ncontent-type: text/plain", "\r\nhenge-meta-owner: a", "\r\netag: \"", "\r\nlast-modified: "] {
+    for line in [
+        "\r\ncontent-type: text/plain",
+        "\r\nhenge-meta-owner: a",
+        "\r\netag: \"",
+        "\r\nlast-modified: ",
+    ] {
         assert!(head.contains(line), "{head}");
     }
     let (head, body) = parts[2].split_once("\r\n\r\n").unwrap();
@@ -93,7 +101,10 @@ fn the_sixty_fifth_blind_put_is_refused() {
         assert_eq!(put(single.http(), K, number.to_string()).status, 204);
     }
     let body = put(single.http(), K, "one too many").problem(409, "too_many_siblings");
-    assert_eq!((&body["versions"], &body["versions_max"], &body["fate"]), (&json!(64), &json!(64), &json!("not_applied")));
+    assert_eq!(
+        (&body["versions"], &body["versions_max"], &body["fate"]),
+        (&json!(64), &json!(64), &json!("not_applied"))
+    );
     let read = get(single.http(), K);
     assert_eq!(read.json()["siblings"].as_array().unwrap().len(), 64);
     assert_eq!(put_over(single.http(), K, &read.context(), "one").status, 204);

@@ -30,7 +30,9 @@ fn an_unknown_path_is_a_problem() {
         "code": "unknown_path",
         "fate": "not_applied",
     });
-    for path in ["/", "/v1/kv", "/v1/kv/b/k/x", "/v2/kv/b/k", "//v1/kv/b/k", "/health/", "/%68ealth"] {
+    for path in
+        ["/", "/v1/kv", "/v1/kv/b/k/x", "/v2/kv/b/k", "//v1/kv/b/k", "/health/", "/%68ealth"]
+    {
         let reply = get(single.http(), path);
         reply.problem(404, "unknown_path");
         assert_eq!(reply.json(), expected, "{path}");
@@ -81,7 +83,9 @@ fn a_foreign_host_is_refused_on_loopback() {
     }
     let absolute = "GET http://example.org/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     ask(absolute).problem(421, "misdirected_request");
-    for bad in ["", "Host: localhost\r\nHost: localhost\r\n", "Host: localhost\r\nHost: example.org\r\n"] {
+    for bad in
+        ["", "Host: localhost\r\nHost: localhost\r\n", "Host: localhost\r\nHost: example.org\r\n"]
+    {
         assert_eq!(ask(&format!("GET /health HTTP/1.1\r\n{bad}\r\n")).status, 400);
     }
     assert_eq!(ask("GET /health HTTP/1.0\r\n\r\n").status, 200);
@@ -108,7 +112,9 @@ fn every_answer_has_a_request_id_of_its_own() {
 #[test]
 fn a_post_without_json_is_refused() {
     let single = Single::start();
-    for headers in [&[][..], &[("Content-Type", "text/plain")], &[("Content-Type", "application/jsonx")]] {
+    for headers in
+        [&[][..], &[("Content-Type", "text/plain")], &[("Content-Type", "application/jsonx")]]
+    {
         let reply = call(single.http(), "POST", "/v1/admin/faults", headers, br#"{"heal":true}"#);
         reply.problem(415, "unsupported_media_type");
     }

@@ -50,7 +50,8 @@ pub async fn faults(mut call: Call<'_>) -> Result<HttpResponse, Problem> {
     let handle = &call.door.handle;
     match read_json(&mut call, FAULTS).await? {
         Faults { cut: Some(names), one_way, heal: None } if !names.is_empty() => {
-            let peers: Vec<NodeName> = names.iter().map(|name| node(name)).collect::<Result<_, _>>()?;
+            let peers: Vec<NodeName> =
+                names.iter().map(|name| node(name)).collect::<Result<_, _>>()?;
             handle.cut(&peers, one_way.unwrap_or(false)).await?;
         }
         Faults { cut: None, one_way: None, heal: Some(true) } => handle.heal()?,

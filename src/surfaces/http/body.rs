@@ -76,8 +76,7 @@ impl Incoming {
         if !self.unread {
             return response;
         }
-        let _unread = self.payload;
-        response.map_body(|_, words| LastWords { words, _unread }.boxed())
+        response.map_body(|_, words| LastWords { words, _unread: self.payload }.boxed())
     }
 }
 

@@ -39,6 +39,9 @@ const META_COUNT_MAX: usize = 32;
 /// The most bytes of metadata of one value, names (without prefix) and values.
 const META_BYTES_MAX: usize = 4096;
 
+/// The metadata of a value, as it is stored.
+type Meta = Vec<(Box<str>, Box<str>)>;
+
 /// The one value of a header as text.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name);
@@ -106,7 +109,7 @@ fn is_token(text: &str) -> bool {
 }
 
 /// The client's metadata: names without their prefix, in lower case.
-pub fn meta(request: &HttpRequest) -> Result<Vec<(Box<str>, Box<str>)>, Problem> {
+pub fn meta(request: &HttpRequest) -> Result<Meta, Problem> {
     let mut meta = Vec::new();
     let mut bytes = 0;
     for name in request.headers().keys() {
@@ -118,9 +121,8 @@ pub fn meta(request: &HttpRequest) -> Result<Vec<(Box<str>, Box<str>)>, Problem>
         bytes += short.len() + value.len();
         meta.push((short.into(), value.into()));
     }
-    let refuse = |value: String, limit: String| {
-        Err(Problem::bad_request("henge-meta-*", value, limit))
-    };
+    let refuse =
+        |value: String, limit: String| Err(Problem::bad_request("henge-meta-*", value, limit));
     if meta.len() > META_COUNT_MAX {
         return refuse(format!("{} headers", meta.len()), format!("at most {META_COUNT_MAX}"));
     }
@@ -179,7 +181,8 @@ pub fn wants_multipart(request: &HttpRequest) -> bool {
         ranges.filter_map(|range| weight_in(range, wanted)).max()
     };
     let multipart = weight_of("multipart/mixed").or_else(|| weight_of("multipart/*"));
-    multipart.is_some_and(|weight| weight > 0 && weight >= weight_of("application/json").unwrap_or(0))
+    multipart
+        .is_some_and(|weight| weight > 0 && weight >= weight_of("application/json").unwrap_or(0))
 }
 
 /// The weight of `range`, in thousandths, if it is the media range `wanted`.
@@ -219,9 +222,15 @@ mod tests {
     fn a_write_id_is_a_uuid() {
         let id = uuid("123e4567-E89b-12d3-a456-426614174000");
         assert_eq!(id, Some(WriteId(0x123e_4567_e89b_12d3_a456_4266_1417_4000)));
-        for bad in ["", "123e4567e89b12d3a456426614174000", "123e4567-e89b-12d3-a456-42661417400",
-            "123e4567-e89b-12d3-a456-4266141740000", "123e4567-e89b-12d3-a456-42661417400g",
-            "123e4567+e89b-12d3-a456-426614174000", "123e456é-e89b-12d3-a456-42661417400"] {
+        for bad in [
+            "",
+            "123e4567e89b12d3a456426614174000",
+            "123e4567-e89b-12d3-a456-42661417400",
+            "123e4567-e89b-12d3-a456-4266141740000",
+            "123e4567-e89b-12d3-a456-42661417400g",
+            "123e4567+e89b-12d3-a456-426614174000",
+            "123e456é-e89b-12d3-a456-42661417400",
+        ] {
             assert_eq!(uuid(bad), None, "{bad}");
         }
     }
@@ -229,12 +238,16 @@ mod tests {
     #[test]
     fn multipart_is_sent_to_who_asks_for_it() {
         let wants = |accept: &str| {
-            wants_multipart(&TestRequest::default().insert_header((ACCEPT, accept)).to_http_request())
+            wants_multipart(
+                &TestRequest::default().insert_header((ACCEPT, accept)).to_http_request(),
+            )
         };
         assert!(wants("multipart/mixed") && wants("application/json, Multipart/Mixed"));
         assert!(wants("application/json;q=0.5, multipart/*;q=0.75"));
         assert!(!wants("*/*") && !wants("application/json") && !wants("multipart/mixed;q=0"));
-        assert!(!wants("application/json, multipart/mixed;q=0.9") && !wants("multipart/mixed;q=0.é"));
+        assert!(
+            !wants("application/json, multipart/mixed;q=0.9") && !wants("multipart/mixed;q=0.é")
+        );
     }
 
     #[test]

@@ -45,7 +45,7 @@ const DRAIN_SECONDS: u64 = 5;
 /// How long a client may take to send the head of its first request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a connection may be idle between two requests.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+const IDLE_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long a client may take to read, and to close, before its connection is dropped.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long a client may leave an answer unread.

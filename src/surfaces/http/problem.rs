@@ -74,7 +74,8 @@ impl Problem {
 
     /// Something else can be done at this path.
     pub fn method_not_allowed(allowed: &'static str) -> Self {
-        let (status, detail) = (StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {allowed}"));
+        let (status, detail) =
+            (StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {allowed}"));
         Self::new(status, "method_not_allowed", "Method not allowed", detail)
             .header(ALLOW, HeaderValue::from_static(allowed))
     }
@@ -96,7 +97,12 @@ impl Problem {
     pub fn misdirected(host: &str) -> Self {
         let host: String = host.chars().take(100).collect();
         let detail = format!("this listener serves loopback names only, not {host:?}");
-        Self::new(StatusCode::MISDIRECTED_REQUEST, "misdirected_request", "Misdirected request", detail)
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected_request",
+            "Misdirected request",
+            detail,
+        )
     }
 
     /// There is no such key.
@@ -212,7 +218,9 @@ fn table(error: &RequestError) -> (StatusCode, &'static str) {
         RequestError::Forbidden { .. } => (StatusCode::FORBIDDEN, "Forbidden"),
         RequestError::TooManySiblings { .. } => (StatusCode::CONFLICT, "Too many siblings"),
         RequestError::BucketPropertyFixed { .. } => (StatusCode::CONFLICT, "Bucket property fixed"),
-        RequestError::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, "Precondition failed"),
+        RequestError::PreconditionFailed => {
+            (StatusCode::PRECONDITION_FAILED, "Precondition failed")
+        }
         RequestError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Value too large"),
         RequestError::ContextRequired => (StatusCode::PRECONDITION_REQUIRED, "Context required"),
         RequestError::Interrupted => (StatusCode::INTERNAL_SERVER_ERROR, "Interrupted"),
@@ -234,7 +242,12 @@ fn fields_of(error: RequestError) -> Value {
             json!({"field": field, "value": value, "limit": limit})
         }
         RequestError::TooLarge { size, max } => json!({"size": size, "max": max}),
-        RequestError::TooManySiblings { versions, versions_max, record_bytes, record_bytes_max } => {
+        RequestError::TooManySiblings {
+            versions,
+            versions_max,
+            record_bytes,
+            record_bytes_max,
+        } => {
             json!({
                 "versions": versions,
                 "versions_max": versions_max,

@@ -12,8 +12,8 @@ use serde::Serialize;
 use tracing::{Level, debug, enabled};
 
 use super::{
-    Door, admin, body::Incoming, buckets, cluster, headers, host, objects, problem::Problem, query::Query,
-    text::decode_segment,
+    Door, admin, body::Incoming, buckets, cluster, headers, host, objects, problem::Problem,
+    query::Query, text::decode_segment,
 };
 
 /// A request and what it needs to be answered.
@@ -212,8 +212,20 @@ mod tests {
         assert_eq!(Route::find("/v1/kv/b/.."), object("b", ".."));
         assert_eq!(Route::find("/v1/kv//"), object("", ""));
         assert_eq!(Route::find("/v1/kv/b"), Route::Keys { bucket: "b" });
-        for unknown in ["", "*", "/", "v1/kv/b/k", "/v1", "/v1/kv", "/v1/kv/b/k/x", "//v1/kv/b/k",
-            "/v1/admin/replica/b/k/x", "/v1/admin/replica/b/k/x/y/z", "/health/", "/V1/kv/b/k"] {
+        for unknown in [
+            "",
+            "*",
+            "/",
+            "v1/kv/b/k",
+            "/v1",
+            "/v1/kv",
+            "/v1/kv/b/k/x",
+            "//v1/kv/b/k",
+            "/v1/admin/replica/b/k/x",
+            "/v1/admin/replica/b/k/x/y/z",
+            "/health/",
+            "/V1/kv/b/k",
+        ] {
             assert_eq!(Route::find(unknown), Route::Unknown, "{unknown}");
         }
     }

@@ -29,7 +29,8 @@ impl<'a> Siblings<'a> {
     pub fn fill(&self, call: &Call<'_>, mut answer: HttpResponseBuilder) -> HttpResponse {
         answer.insert_header((VARY, "Accept"));
         if headers::wants_multipart(call.request) {
-            let boundary = format!("{:016x}{:016x}", call.door.handle.draw(), call.door.handle.draw());
+            let boundary =
+                format!("{:016x}{:016x}", call.door.handle.draw(), call.door.handle.draw());
             answer.insert_header((CONTENT_TYPE, format!("multipart/mixed; boundary={boundary}")));
             return answer.body(self.multipart(&boundary));
         }

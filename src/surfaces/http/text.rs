@@ -17,8 +17,7 @@ pub fn decode_segment(field: &'static str, raw: &str) -> Result<Bytes, Problem> 
 
 /// Decodes a name or value of a query as forms write it: a `+` is a space.
 pub fn decode_query(field: &str, raw: &str) -> Result<Vec<u8>, Problem> {
-    let spaced: Vec<u8> =
-        raw.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
+    let spaced: Vec<u8> = raw.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
     decode_escapes(&spaced).ok_or_else(|| bad_escape(field, raw))
 }
 
