@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -117,6 +118,14 @@ impl Connection {
     /// Whether the other side closes without another word.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.fill_buf(), Ok([]) | Err(_))
+    }
+
+    /// Whether a byte comes in that time.
+    pub fn hears_within(&mut self, span: Duration) -> bool {
+        self.stream.get_ref().set_read_timeout(Some(span)).unwrap();
+        let heard = self.stream.fill_buf().is_ok();
+        self.stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        heard
     }
 
     fn line(&mut self) -> String {

@@ -11,9 +11,11 @@ mod bodies;
 mod buckets;
 mod cluster;
 mod conditions;
+mod events;
 mod keys;
 mod objects;
 mod refusals;
 mod siblings;
 mod stopping;
 mod surface;
+

@@ -1,9 +1,11 @@
 //! What holds for every request: paths, methods, hosts, the form of errors.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::{
-    http::{Connection, call, get, put},
+    http::{Connection, call, get, put, request},
     node::Single,
 };
 
@@ -134,4 +136,21 @@ fn requests_in_a_pipeline_are_answered_in_order() {
     assert_eq!(connection.receive(false).status, 204);
     assert_eq!(connection.receive(false).text(), "x");
     connection.receive(false).problem(404, "unknown_path");
+}
+
+#[test]
+fn connections_past_the_limit_wait_until_there_is_room() {
+    let single = Single::start_with(|settings| settings.limits.connections_max = 16);
+    let mut connections: Vec<Connection> = (0..16)
+        .map(|_| {
+            let mut connection = Connection::open(single.http());
+            assert_eq!(connection.call("GET", "/health", &[], b"").status, 200);
+            connection
+        })
+        .collect();
+    let mut late = Connection::open(single.http());
+    late.send(&request("GET", "/health", &[], b""));
+    assert!(!late.hears_within(Duration::from_millis(500)));
+    connections.clear();
+    assert_eq!(late.receive(false).status, 200);
 }
