@@ -1,7 +1,7 @@
 //! A client of HTTP/1.1 that hides nothing.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -115,9 +115,12 @@ impl Connection {
         assert_eq!(self.line(), "");
     }
 
-    /// Whether the other side closes without another word.
+    /// Whether the other side closes, in time and without another word.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.fill_buf(), Ok([]) | Err(_))
+        match self.stream.fill_buf() {
+            Ok(more) => more.is_empty(),
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
     }
 
     /// Whether a byte comes in that time.

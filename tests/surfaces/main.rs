@@ -18,4 +18,3 @@ mod refusals;
 mod siblings;
 mod stopping;
 mod surface;
-
