@@ -38,12 +38,16 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// Sends the events of this process to stderr from now on. Without `RUST_LOG`, `default_level` and
-/// above; a part of `RUST_LOG` that cannot be understood is left out and named on stderr.
+/// Sends the events of this process to stderr from now on. Without `RUST_LOG`, our own of
+/// `default_level` and above, and at most warnings of the libraries; a part of `RUST_LOG` that
+/// cannot be understood is left out and named on stderr.
 ///
 /// Only the first call of a process has an effect: whoever embeds this may have a subscriber already.
 pub fn start(format: LogFormat, colour: bool, default_level: LevelFilter) {
-    let filter = EnvFilter::builder().with_default_directive(default_level.into()).from_env_lossy();
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV);
+    let wanted = wanted.unwrap_or_else(|_| format!("henge={default_level}"));
+    let others = default_level.min(LevelFilter::WARN);
+    let filter = EnvFilter::builder().with_default_directive(others.into()).parse_lossy(wanted);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => builder.with_ansi(colour).try_init(),

@@ -55,6 +55,8 @@ pub struct Commons {
     pub members: Published<MemberView>,
     /// How many shards each peer has, once a handshake told.
     pub peer_shards: DashMap<NodeId, u16>,
+    /// Which shards of a peer met which of ours: node, shard here, shard there.
+    pub met: DashMap<(NodeId, u16, u16), ()>,
     /// One door a shard.
     pub doors: Vec<Arc<Admission>>,
     /// The actors that others reach, once they are started.
@@ -69,6 +71,7 @@ pub struct Commons {
     pub guardian: OnceLock<Guardian>,
     phase: AtomicU8,
     poisoned: AtomicBool,
+    assembled: AtomicBool,
     ending: watch::Sender<Option<Ending>>,
 }
 
@@ -130,6 +133,7 @@ impl Commons {
             cluster: Published::new(view),
             members: Published::new(members),
             peer_shards: DashMap::new(),
+            met: DashMap::new(),
             doors: (0..shards).map(|_| Admission::new(requests, bytes)).collect(),
             fronts: OnceLock::new(),
             storages: OnceLock::new(),
@@ -138,6 +142,7 @@ impl Commons {
             guardian: OnceLock::new(),
             phase: AtomicU8::new(0),
             poisoned: AtomicBool::new(false),
+            assembled: AtomicBool::new(false),
             ending: watch::Sender::new(None),
             settings,
             environment,
@@ -166,6 +171,26 @@ impl Commons {
     /// Whether a shard of the node takes no more writes.
     pub fn storage_is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Whether every shard here has met every shard of `node` that it shares a partition with.
+    pub fn has_met(&self, node: NodeId) -> bool {
+        let Some(theirs) = self.peer_shards.get(&node).map(|shards| *shards) else { return false };
+        let partitions = self.cluster.load().ring.partitions();
+        partitions.all().all(|partition| {
+            let pair = (node, partition.shard(self.shards), partition.shard(theirs));
+            self.met.contains_key(&pair)
+        })
+    }
+
+    /// Every peer was met or is down: from now on it is no news if one of them is away.
+    pub fn assemble(&self) {
+        self.assembled.store(true, Ordering::Release);
+    }
+
+    /// Whether every peer was once met or known as down.
+    pub fn is_assembled(&self) -> bool {
+        self.assembled.load(Ordering::Acquire)
     }
 
     /// The node cannot go on: whoever runs it is told to stop it.

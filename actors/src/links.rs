@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
-use henge_kernel::id::NodeId;
+use henge_kernel::id::{NodeId, NodeName};
 use tracing::warn;
 
 use crate::{
@@ -29,6 +29,8 @@ pub struct Links {
     peers: RefCell<BTreeMap<PeerShard, ActorRef<PeerLink>>>,
     links: RefCell<BTreeMap<LinkId, (Rc<dyn Link>, ActorRef<PeerLink>)>>,
     dials: RefCell<BTreeMap<DialId, ActorRef<PeerLink>>>,
+    /// Why each peer was last turned away: it comes again and again, the log hears it once.
+    refused: RefCell<BTreeMap<NodeName, String>>,
 }
 
 impl Links {
@@ -113,13 +115,18 @@ impl Shard {
                 let id = link.id();
                 self.links.links.borrow_mut().insert(id, (link, actor.clone()));
                 actor.tell(LinkUp { link: id });
+                self.links.refused.borrow_mut().remove(&theirs.name);
                 self.commons.peer_shards.insert(node, theirs.shards);
+                self.commons.met.insert((node, self.index, theirs.shard), ());
                 if let Some(membership) = self.commons.membership.get() {
                     membership.tell(PeerMet { node, shards: theirs.shards });
                 }
             }
             Err(reason) => {
-                warn!(target: TRANSPORT, node = self.commons.name(), peer = link.peer().as_str(), reason, "a peer was refused");
+                let last = self.links.refused.borrow_mut().insert(link.peer().clone(), reason.clone());
+                if last.as_ref() != Some(&reason) {
+                    warn!(target: TRANSPORT, node = self.commons.name(), peer = link.peer().as_str(), reason, "a peer was refused");
+                }
                 link.close(&reason);
                 if let (Some(dial), Some(actor)) = (dial, dialled) {
                     actor.tell(DialFailed { dial, reason });

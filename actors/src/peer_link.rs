@@ -51,6 +51,8 @@ pub struct PeerLink {
     link: Option<Rc<dyn Link>>,
     dialling: Option<DialId>,
     redial_after: Duration,
+    /// Why the last dial failed: the log hears each reason once.
+    failed: Option<String>,
     waiting: BTreeMap<u64, Waiting>,
     correlation: u64,
 }
@@ -89,6 +91,7 @@ impl PeerLink {
             link: None,
             dialling: None,
             redial_after: REDIAL_FIRST,
+            failed: None,
             waiting: BTreeMap::new(),
             correlation: 0,
         }
@@ -312,6 +315,7 @@ impl Handler<Told<LinkUp>> for PeerLink {
         info!(target: TRANSPORT, node = self.shard.commons.name(), peer = %self.peer.site.name, shard = self.peer.shard, "link up");
         self.link = Some(link);
         self.dialling = None;
+        self.failed = None;
         self.redial_after = REDIAL_FIRST;
         if let (0, 0, Some(ring_manager)) =
             (self.shard.index, self.peer.shard, self.shard.commons.ring_manager.get())
@@ -340,7 +344,10 @@ impl Handler<Told<DialFailed>> for PeerLink {
     fn handle(&mut self, told: Told<DialFailed>, context: &mut Self::Context) {
         let (DialFailed { dial, reason }, _handling) = self.me.open(told);
         if self.dialling == Some(dial) {
-            debug!(target: TRANSPORT, peer = %self.peer.site.name, reason, "dial failed");
+            if self.failed.as_ref() != Some(&reason) {
+                warn!(target: TRANSPORT, node = self.shard.commons.name(), peer = %self.peer.site.name, reason, "dial failed");
+            }
+            self.failed = Some(reason);
             self.dialling = None;
             self.redial_later(context);
         }

@@ -240,14 +240,19 @@ impl Readiness {
         if commons.storage_is_poisoned() {
             return not("a log takes no more writes".to_owned());
         }
+        if commons.is_assembled() {
+            return Self::Ready;
+        }
         let (members, cluster) = (commons.members.load(), commons.cluster.load());
+        let settled = |node: NodeId| commons.has_met(node) || members.is_down(node);
         let waiting: Vec<_> = cluster
             .nodes
             .iter()
-            .filter(|(node, _)| **node != commons.node && !members.known(**node))
+            .filter(|(node, _)| **node != commons.node && !settled(**node))
             .map(|(_, site)| site.name.to_string())
             .collect();
         if waiting.is_empty() {
+            commons.assemble();
             Self::Ready
         } else {
             not(format!("not yet reached and not yet known as down: {}", waiting.join(", ")))

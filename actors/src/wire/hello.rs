@@ -96,8 +96,9 @@ impl Hello {
                 theirs: (theirs.protocol_min, theirs.protocol_max),
             });
         }
-        let difference = |field: &str, ours: String, theirs: String| {
-            Err(HelloRefused::Fact { field: field.to_owned(), ours, theirs })
+        let difference = |field: &str, ours: String, their: String| {
+            let (us, them) = (self.name.clone(), theirs.name.clone());
+            Err(HelloRefused::Fact { field: field.to_owned(), us, ours, them, theirs: their })
         };
         for ((field, ours), (_, their)) in self.facts.iter().zip(&theirs.facts) {
             if ours != their {
@@ -123,14 +124,18 @@ pub enum HelloRefused {
         /// Oldest and newest there.
         theirs: (u16, u16),
     },
-    /// The clusters were born differently.
-    #[error("{field} is {ours:?} here and {theirs:?} at the peer")]
+    /// The clusters were born differently. The peer is told in the same words.
+    #[error("{field} is {ours:?} on {us} and {theirs:?} on {them}")]
     Fact {
         /// Name of the setting.
         field: String,
-        /// Its value here.
+        /// The node that refuses.
+        us: NodeName,
+        /// Its value.
         ours: String,
-        /// Its value there.
+        /// The peer.
+        them: NodeName,
+        /// The peer's value.
         theirs: String,
     },
 }
@@ -161,8 +166,9 @@ mod tests {
     fn a_difference_is_refused_with_field_and_both_values() {
         let mut other = hello();
         other.facts[0].1 = "512".into();
+        other.name = NodeName::new("b").unwrap();
         let refused = hello().check(&other).unwrap_err();
-        assert_eq!(refused.to_string(), r#"ring.partitions is "256" here and "512" at the peer"#);
+        assert_eq!(refused.to_string(), r#"ring.partitions is "256" on a and "512" on b"#);
         assert!(other.check(&hello()).is_err(), "both sides refuse");
     }
 

@@ -17,8 +17,8 @@ mod report;
 mod stage;
 mod tour;
 
-use henge_actors::Ending;
 use henge_actors::environment::{Clock as _, SystemClock};
+use henge_actors::{Ending, StartError};
 use henge_kernel::time::Instant;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -26,6 +26,7 @@ use self::cluster::{Cluster, ClusterError, Data};
 use self::report::Report;
 use super::{Exit, Failure, stderr_takes_colours};
 use crate::cli::{DemoArgs, GlobalArgs};
+use crate::host::HostError;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{self, LogFormat};
 
@@ -65,11 +66,16 @@ async fn shown(args: &DemoArgs, cluster: &Cluster, report: Report) -> Exit {
 
 fn no_cluster(error: &ClusterError) -> Failure {
     let remedy = match error {
+        ClusterError::Host { source: HostError::Start(StartError::Fact { .. }), .. } => {
+            "take --nodes and --shards as they were when --dir was new, or another --dir".to_owned()
+        }
         ClusterError::Host { source, .. } => source.remedy(),
         ClusterError::Io { .. } => "--dir names another directory".to_owned(),
         _ => "run it again with RUST_LOG=info to see what the nodes say".to_owned(),
     };
-    Failure { remedy, ..refused(&error.to_string()) }
+    let of_usage = matches!(error, ClusterError::Host { source, .. } if source.is_configuration());
+    let exit = if of_usage { Exit::Usage } else { Exit::Failed };
+    Failure { remedy, exit, ..refused(&error.to_string()) }
 }
 
 fn refused(why: &str) -> Failure {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Data};
@@ -22,14 +23,23 @@ pub struct Step {
     pub number: usize,
     /// What it shows.
     pub title: String,
-    /// The lines that do the same in a shell.
-    pub curl: Vec<String>,
-    /// What came back, one line an answer.
-    pub came_back: Vec<String>,
+    /// What was asked, and what came back.
+    pub exchanges: Vec<Exchange>,
+    /// What was observed besides.
+    pub notes: Vec<String>,
     /// How long it took.
     pub took: Duration,
     /// What was expected, if it did not come.
     pub broken: Option<String>,
+}
+
+/// One request of a step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exchange {
+    /// The line that does the same in a shell.
+    pub curl: String,
+    /// The answer in one line; `None` of many alike.
+    pub came_back: Option<String>,
 }
 
 impl Report {
@@ -54,8 +64,8 @@ impl Report {
                 "event": "step",
                 "step": step.number,
                 "title": step.title,
-                "curl": step.curl,
-                "came_back": step.came_back,
+                "exchanges": step.exchanges,
+                "notes": step.notes,
                 "ms": millis(step.took),
                 "held": step.broken.is_none(),
                 "broken": step.broken,
@@ -128,11 +138,14 @@ fn step_text(step: &Step) -> String {
     let mark = if step.broken.is_none() { "held" } else { "DID NOT HOLD" };
     let took = format!("{:>TIME_WIDTH$}", time_text(step.took));
     let mut out = format!("{:>2}. {}\n", step.number, step.title);
-    for curl in &step.curl {
+    for Exchange { curl, came_back } in &step.exchanges {
         out += &format!("    $ {curl}\n");
+        if let Some(answer) = came_back {
+            out += &format!("      {answer}\n");
+        }
     }
-    for answer in &step.came_back {
-        out += &format!("    > {answer}\n");
+    for note in &step.notes {
+        out += &format!("    {note}\n");
     }
     if let Some(expected) = &step.broken {
         out += &format!("    ! expected: {expected}\n");

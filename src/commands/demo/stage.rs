@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::client::{Request, Response};
 use super::cluster::LOOK;
-use super::report::{Report, Step};
+use super::report::{Exchange, Report, Step};
 
 /// How long the tour waits for anything, at most.
 const BOUND: Duration = Duration::from_secs(10);
@@ -32,8 +32,8 @@ pub struct Unmet(pub String);
 /// One step while it is played.
 #[derive(Debug, Default)]
 pub struct Scene {
-    curl: Vec<String>,
-    came_back: Vec<String>,
+    exchanges: Vec<Exchange>,
+    notes: Vec<String>,
 }
 
 impl Stage {
@@ -59,8 +59,8 @@ impl Stage {
         self.report.step(&Step {
             number: self.steps,
             title: title.into(),
-            curl: scene.curl,
-            came_back: scene.came_back,
+            exchanges: scene.exchanges,
+            notes: scene.notes,
             took: self.clock.now().since(began),
             broken,
         });
@@ -76,9 +76,9 @@ impl Stage {
 impl Scene {
     /// Sends a request, notes its line and what came back.
     pub async fn ask(&mut self, request: &Request) -> Result<Response, Unmet> {
-        self.curl.push(request.curl());
+        self.show(request);
         let response = answer_to(request).await?;
-        self.came_back.push(response.summary());
+        self.came_back(&response);
         Ok(response)
     }
 
@@ -96,13 +96,13 @@ impl Scene {
 
     /// Sends a request again and again, as long as nodes are not in reach, and notes the last answer.
     pub async fn expect_soon(&mut self, request: &Request, status: u16) -> Result<Response, Unmet> {
-        self.curl.push(request.curl());
+        self.show(request);
         let look = async || {
             let response = answer_to(request).await?;
             Ok((!matches!(response.status, 503 | 504)).then_some(response))
         };
         let response = wait_for(&format!("status {status}"), look).await?;
-        self.came_back.push(response.summary());
+        self.came_back(&response);
         if response.status == status { Ok(response) } else { unmet(format!("status {status}")) }
     }
 
@@ -117,12 +117,18 @@ impl Scene {
 
     /// Notes the line of a request that is sent elsewhere.
     pub fn show(&mut self, request: &Request) {
-        self.curl.push(request.curl());
+        self.exchanges.push(Exchange { curl: request.curl(), came_back: None });
+    }
+
+    fn came_back(&mut self, response: &Response) {
+        if let Some(last) = self.exchanges.last_mut() {
+            last.came_back = Some(response.summary());
+        }
     }
 
     /// Notes something that was observed.
     pub fn note(&mut self, observed: impl Into<String>) {
-        self.came_back.push(observed.into());
+        self.notes.push(observed.into());
     }
 }
 
