@@ -11,6 +11,7 @@ use henge_kernel::{
     coordination::{DeleteOptions, PutOptions, ReadOptions, RequestError},
     id::{NodeId, NodeName},
     key::{Key, PartitionId, Token, check_bucket},
+    units::Size,
 };
 use tokio::{net::lookup_host, sync::oneshot};
 
@@ -153,6 +154,15 @@ impl NodeHandle {
         change: BucketChange,
     ) -> Result<BucketRegister, RequestError> {
         self.serving()?;
+        let wanted = change.apply(&self.bucket(bucket)?.properties)?;
+        let (value, max) = (u64::from(wanted.value_bytes_max), self.value_bytes_max());
+        if value > max {
+            return Err(RequestError::BadRequest {
+                field: "value_bytes_max".into(),
+                value: Size(value).to_string(),
+                limit: format!("at most {} (limits.value_bytes_max of this node)", Size(max)),
+            });
+        }
         let manager = self.commons.ring_manager.get().ok_or_else(not_started)?;
         let (outcome, answer) = oneshot::channel();
         manager.tell(SetBucket { bucket: bucket.clone(), change, outcome });

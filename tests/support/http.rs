@@ -1,8 +1,9 @@
 //! A client of HTTP/1.1 that hides nothing.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -114,9 +115,20 @@ impl Connection {
         assert_eq!(self.line(), "");
     }
 
-    /// Whether the other side closes without another word.
+    /// Whether the other side closes, in time and without another word.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.fill_buf(), Ok([]) | Err(_))
+        match self.stream.fill_buf() {
+            Ok(more) => more.is_empty(),
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// Whether a byte comes in that time.
+    pub fn hears_within(&mut self, span: Duration) -> bool {
+        self.stream.get_ref().set_read_timeout(Some(span)).unwrap();
+        let heard = self.stream.fill_buf().is_ok();
+        self.stream.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        heard
     }
 
     fn line(&mut self) -> String {

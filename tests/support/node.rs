@@ -158,14 +158,19 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts three nodes with n = 3 and r = w = 2, and waits until all are ready.
+    /// Starts three nodes with n = 3 and r = w = 2, and waits until all are ready and know each
+    /// other as up.
     pub fn of_three() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = settings(&["node-a", "node-b", "node-c"], dir.path());
-        settings.iter_mut().for_each(|settings| settings.allow_faults = true);
+        for settings in &mut settings {
+            settings.allow_faults = true;
+        }
         let nodes: Vec<_> = settings.into_iter().map(TestNode::start).collect();
         for node in &nodes {
             eventually("the node is ready", || node.handle.readiness() == Readiness::Ready);
+            let all_up = || node.handle.cluster().members.iter().all(|one| one.liveness == "up");
+            eventually("all members are up", all_up);
         }
         Self { nodes, _dir: dir }
     }

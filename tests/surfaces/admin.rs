@@ -12,14 +12,18 @@ fn a_replica_is_shown_as_it_is() {
     let single = Single::start();
     let nothing = get(single.http(), "/v1/admin/replica/b/k").json();
     assert_eq!((&nothing["digest"], &nothing["versions"]), (&json!(null), &json!([])));
-    assert_eq!((&nothing["node"], &nothing["homes"], &nothing["home"]), (&json!("solo"), &json!(["solo"]), &json!(true)));
+    assert_eq!(
+        (&nothing["node"], &nothing["homes"], &nothing["home"]),
+        (&json!("solo"), &json!(["solo"]), &json!(true))
+    );
     put(single.http(), "/v1/kv/b/k", "four");
     let replica = get(single.http(), "/v1/admin/replica/b/k").json();
     assert!(replica["digest"].is_string() && replica["has_right"] == true, "{replica}");
     assert_eq!(replica["versions"].as_array().unwrap().len(), 1);
     let version = &replica["versions"][0];
     assert_eq!((&version["kind"], &version["size"]), (&json!("value"), &json!(4)));
-    let etag = get(single.http(), "/v1/kv/b/k").header("etag").unwrap().trim_matches('"').to_owned();
+    let etag =
+        get(single.http(), "/v1/kv/b/k").header("etag").unwrap().trim_matches('"').to_owned();
     assert_eq!(version["dot"], etag);
     let context = get(single.http(), "/v1/kv/b/k").context();
     call(single.http(), "DELETE", "/v1/kv/b/k", &[("Henge-Context", &context)], b"");

@@ -11,7 +11,8 @@ use crate::support::{
 
 const K: &str = "/v1/kv/b/k";
 const MEBIBYTE: usize = 1 << 20;
-const CHUNKED: &str = "PUT /v1/kv/b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+const CHUNKED: &str =
+    "PUT /v1/kv/b/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
@@ -35,7 +36,8 @@ fn the_greatest_value_is_taken_and_one_byte_more_is_not() {
 fn a_length_that_is_too_great_is_refused_before_the_body_comes() {
     let single = Single::start();
     let mut connection = Connection::open(single.http());
-    connection.send(b"PUT /v1/kv/b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n");
+    connection
+        .send(b"PUT /v1/kv/b/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n");
     let body = connection.receive(false).problem(413, "too_large");
     assert_eq!(body["size"], 9_999_999_999_u64);
     assert!(connection.is_closed());
@@ -47,7 +49,7 @@ fn a_chunked_value_is_taken_whole() {
     let single = Single::start();
     let mut connection = Connection::open(single.http());
     connection.send(CHUNKED.as_bytes());
-    for piece in [&b"one "[..], b"two ", &[b'x'; 100_000]] {
+    for piece in [&b"one "[..], b"two ", &vec![b'x'; 100_000]] {
         connection.send(&chunk(piece));
     }
     connection.send(b"0\r\n\r\n");
@@ -61,7 +63,7 @@ fn a_chunked_body_without_end_is_refused_at_the_limit_and_cut_off() {
     let single = Single::start();
     let mut connection = Connection::open(single.http());
     connection.send(CHUNKED.as_bytes());
-    let piece = chunk(&[b'x'; 64 * 1024]);
+    let piece = chunk(&vec![b'x'; 64 * 1024]);
     let began = Instant::now();
     while connection.try_send(&piece) {
         assert!(began.elapsed() < PATIENCE, "it is still read");
@@ -75,7 +77,7 @@ fn a_chunked_value_past_the_limit_is_refused() {
     let mut connection = Connection::open(single.http());
     connection.send(CHUNKED.as_bytes());
     for _ in 0..17 {
-        connection.send(&chunk(&[b'x'; 64 * 1024]));
+        connection.send(&chunk(&vec![b'x'; 64 * 1024]));
     }
     let body = connection.receive(false).problem(413, "too_large");
     assert!(body["size"].as_u64().unwrap() > MEBIBYTE as u64, "{body}");

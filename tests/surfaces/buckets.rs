@@ -72,6 +72,7 @@ fn all_violations_are_told_and_nothing_is_set() {
         ("value_bytes_max", "1024"),
         ("value_bytes_max", "\"1GiB\""),
         ("ttl", "0"),
+        ("value_bytes_max", "\"2MiB\""),
     ] {
         put(single.http(), "/v1/buckets/b", format!("{{\"{property}\": {value}}}"))
             .refuses(property);

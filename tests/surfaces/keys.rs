@@ -11,18 +11,40 @@ use crate::support::{
 fn every_spelling_of_a_key_names_its_bytes() {
     let single = Single::start();
     let keys = [
-        "a%2Fb", "%00", "%FF%FE", "%25", "%252F", "a+b", "a%20b", "..", "%2E%2E%2F", "%C3%BC",
-        "~!$&'()*,;=:@", "%23", "%3F", "a.b-c_d", "0",
+        "a%2Fb",
+        "%00",
+        "%FF%FE",
+        "%25",
+        "%252F",
+        "a+b",
+        "a%20b",
+        "..",
+        "%2E%2E%2F",
+        "%C3%BC",
+        "~!$&'()*,;=:@",
+        "%23",
+        "%3F",
+        "a.b-c_d",
+        "0",
     ];
     for (number, key) in keys.iter().enumerate() {
-        assert_eq!(put(single.http(), &format!("/v1/kv/b/{key}"), number.to_string()).status, 204, "{key}");
+        assert_eq!(
+            put(single.http(), &format!("/v1/kv/b/{key}"), number.to_string()).status,
+            204,
+            "{key}"
+        );
     }
     for (number, key) in keys.iter().enumerate() {
         let reply = get(single.http(), &format!("/v1/kv/b/{key}"));
         assert_eq!(reply.text(), number.to_string(), "{key}");
     }
     // Two spellings of one key.
-    for (spelling, other) in [("%61%2fb", "a%2Fb"), ("%7e!$&'()*,;=:@", "~!$&'()*,;=:@"), ("%2e%2E", ".."), ("%c3%bc", "%C3%BC")] {
+    for (spelling, other) in [
+        ("%61%2fb", "a%2Fb"),
+        ("%7e!$&'()*,;=:@", "~!$&'()*,;=:@"),
+        ("%2e%2E", ".."),
+        ("%c3%bc", "%C3%BC"),
+    ] {
         let found = |key| get(single.http(), &format!("/v1/kv/b/{key}")).body;
         assert_eq!(found(spelling), found(other), "{spelling}");
     }
@@ -41,7 +63,8 @@ fn buckets_are_bytes_too() {
         assert_eq!(get(single.http(), &format!("/v1/kv/{bucket}")).json()["keys"], json!(["k"]));
     }
     let buckets = get(single.http(), "/v1/buckets").json();
-    let names: Vec<_> = buckets["buckets"].as_array().unwrap().iter().map(|one| one["bucket"].clone()).collect();
+    let names: Vec<_> =
+        buckets["buckets"].as_array().unwrap().iter().map(|one| one["bucket"].clone()).collect();
     assert_eq!(names, [json!("a"), json!("a/b"), json!("v1"), json!({"base64": "/w=="})]);
 }
 
@@ -82,7 +105,10 @@ fn empty_and_too_long_names_are_refused_with_their_lengths() {
         assert_eq!((&body["value"], &body["limit"]), (&json!(value), &json!(limit)), "{path}");
     }
     for key in ["k".repeat(1024), "%FF".repeat(1024)] {
-        assert_eq!(put(single.http(), &format!("/v1/kv/{}/{key}", "b".repeat(256)), "x").status, 204);
+        assert_eq!(
+            put(single.http(), &format!("/v1/kv/{}/{key}", "b".repeat(256)), "x").status,
+            204
+        );
         assert_eq!(get(single.http(), &format!("/v1/kv/{}/{key}", "b".repeat(256))).text(), "x");
     }
 }
@@ -127,9 +153,18 @@ fn a_listing_refuses_what_it_does_not_know() {
     let limit = get(single.http(), "/v1/kv/b?limit=1001").refuses("limit");
     assert_eq!((&limit["value"], &limit["limit"]), (&json!("1001"), &json!("1 to 1000")));
     for (query, field) in [
-        ("limit=0", "limit"), ("limit=-1", "limit"), ("limit=%2B1", "limit"), ("limit=", "limit"), ("limit", "limit"),
-        ("limit=99999999999", "limit"), ("after=%21", "after"), ("after=", "after"), ("after=%FF", "after"),
-        ("r=1", "r"), ("prefix=%zz", "prefix"), ("limit=1&limit=1", "limit"),
+        ("limit=0", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=%2B1", "limit"),
+        ("limit=", "limit"),
+        ("limit", "limit"),
+        ("limit=99999999999", "limit"),
+        ("after=%21", "after"),
+        ("after=", "after"),
+        ("after=%FF", "after"),
+        ("r=1", "r"),
+        ("prefix=%zz", "prefix"),
+        ("limit=1&limit=1", "limit"),
     ] {
         get(single.http(), &format!("/v1/kv/b?{query}")).refuses(field);
     }

@@ -1,6 +1,7 @@
 //! What programs see of a node from outside.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::disallowed_methods, reason = "tests wait on the machine's own clock")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -10,6 +11,7 @@ mod bodies;
 mod buckets;
 mod cluster;
 mod conditions;
+mod events;
 mod keys;
 mod objects;
 mod refusals;

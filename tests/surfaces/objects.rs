@@ -12,7 +12,11 @@ const K: &str = "/v1/kv/b/k";
 #[test]
 fn a_value_comes_back_as_it_was_put() {
     let single = Single::start();
-    let meta = [("Content-Type", "text/plain; charset=utf-8"), ("Henge-Meta-Owner", "Zoë"), ("henge-meta-b", "2")];
+    let meta = [
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Henge-Meta-Owner", "Zoë"),
+        ("henge-meta-b", "2"),
+    ];
     let body: Vec<u8> = (0..=255).collect();
     let written = call(single.http(), "PUT", K, &meta, &body);
     assert_eq!(written.status, 204, "{written:?}");
@@ -34,11 +38,24 @@ fn a_value_comes_back_as_it_was_put() {
 #[test]
 fn a_head_says_all_but_the_value_and_its_context() {
     let single = Single::start();
-    call(single.http(), "PUT", K, &[("Content-Type", "text/plain"), ("Henge-Meta-A", "1")], b"four");
+    call(
+        single.http(),
+        "PUT",
+        K,
+        &[("Content-Type", "text/plain"), ("Henge-Meta-A", "1")],
+        b"four",
+    );
     let (head, get) = (call(single.http(), "HEAD", K, &[], b""), get(single.http(), K));
     assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
     assert_eq!(head.header("henge-context"), None);
-    for name in ["content-type", "etag", "last-modified", "henge-meta-a", "henge-replicas", "content-length"] {
+    for name in [
+        "content-type",
+        "etag",
+        "last-modified",
+        "henge-meta-a",
+        "henge-replicas",
+        "content-length",
+    ] {
         assert!(head.header(name).is_some() && head.header(name) == get.header(name), "{name}");
     }
     let nothing = call(single.http(), "HEAD", "/v1/kv/b/nothing", &[], b"");
@@ -92,7 +109,10 @@ fn a_delete_needs_a_context_and_leaves_one() {
     // The context of the tombstone makes the key anew, with one value.
     assert_eq!(put_over(single.http(), K, &gone.context(), "y").status, 204);
     let read = get(single.http(), K);
-    assert_eq!((read.status, read.text(), read.header("henge-concurrent-delete")), (200, "y", None));
+    assert_eq!(
+        (read.status, read.text(), read.header("henge-concurrent-delete")),
+        (200, "y", None)
+    );
 }
 
 #[test]
@@ -103,7 +123,10 @@ fn a_concurrent_delete_is_told() {
     delete(single.http(), K, &seen);
     put(single.http(), K, "z");
     let read = get(single.http(), K);
-    assert_eq!((read.status, read.text(), read.header("henge-concurrent-delete")), (200, "z", Some("true")));
+    assert_eq!(
+        (read.status, read.text(), read.header("henge-concurrent-delete")),
+        (200, "z", Some("true"))
+    );
 }
 
 #[test]
@@ -120,7 +143,13 @@ fn a_retry_under_the_same_write_id_writes_once() {
 #[test]
 fn return_body_answers_like_a_get() {
     let single = Single::start();
-    let one = call(single.http(), "PUT", &format!("{K}?return_body=true"), &[("Content-Type", "a/b")], b"x");
+    let one = call(
+        single.http(),
+        "PUT",
+        &format!("{K}?return_body=true"),
+        &[("Content-Type", "a/b")],
+        b"x",
+    );
     assert_eq!((one.status, one.text(), one.header("content-type")), (200, "x", Some("a/b")));
     let two = call(single.http(), "PUT", &format!("{K}?return_body=true"), &[], b"y");
     assert_eq!((two.status, two.json()["siblings"].as_array().unwrap().len()), (300, 2));
@@ -144,7 +173,8 @@ fn a_value_expires() {
 #[test]
 fn all_parameters_are_taken() {
     let single = Single::start();
-    let query = "r=1&w=1&pr=0&pw=1&sloppy=false&timeout=500ms&ttl=1d&durability=os&return_body=false";
+    let query =
+        "r=1&w=1&pr=0&pw=1&sloppy=false&timeout=500ms&ttl=1d&durability=os&return_body=false";
     assert_eq!(put(single.http(), &format!("{K}?{query}"), "x").status, 204);
     assert_eq!(get(single.http(), &format!("{K}?r=1&pr=1&sloppy=true&timeout=60s")).status, 200);
     let context = get(single.http(), K).context();

@@ -1,9 +1,11 @@
 //! What holds for every request: paths, methods, hosts, the form of errors.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::{
-    http::{Connection, call, get, put},
+    http::{Connection, call, get, put, request},
     node::Single,
 };
 
@@ -83,7 +85,9 @@ fn a_foreign_host_is_refused_on_loopback() {
     }
     let absolute = "GET http://example.org/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     ask(absolute).problem(421, "misdirected_request");
-    for bad in ["", "Host: localhost\r\nHost: localhost\r\n", "Host: localhost\r\nHost: example.org\r\n"] {
+    for bad in
+        ["", "Host: localhost\r\nHost: localhost\r\n", "Host: localhost\r\nHost: example.org\r\n"]
+    {
         assert_eq!(ask(&format!("GET /health HTTP/1.1\r\n{bad}\r\n")).status, 400);
     }
     assert_eq!(ask("GET /health HTTP/1.0\r\n\r\n").status, 200);
@@ -132,4 +136,21 @@ fn requests_in_a_pipeline_are_answered_in_order() {
     assert_eq!(connection.receive(false).status, 204);
     assert_eq!(connection.receive(false).text(), "x");
     connection.receive(false).problem(404, "unknown_path");
+}
+
+#[test]
+fn connections_past_the_limit_wait_until_there_is_room() {
+    let single = Single::start_with(|settings| settings.limits.connections_max = 16);
+    let mut connections: Vec<Connection> = (0..16)
+        .map(|_| {
+            let mut connection = Connection::open(single.http());
+            assert_eq!(connection.call("GET", "/health", &[], b"").status, 200);
+            connection
+        })
+        .collect();
+    let mut late = Connection::open(single.http());
+    late.send(&request("GET", "/health", &[], b""));
+    assert!(!late.hears_within(Duration::from_millis(500)));
+    connections.clear();
+    assert_eq!(late.receive(false).status, 200);
 }

@@ -3,7 +3,10 @@
 
 use std::net::IpAddr;
 
-use actix_web::{HttpRequest, http::header::HOST};
+use actix_web::{
+    HttpRequest,
+    http::{header::HOST, uri::Authority},
+};
 
 use super::problem::Problem;
 
@@ -15,7 +18,7 @@ pub fn check(request: &HttpRequest, loopback: bool) -> Result<(), Problem> {
     }
     let host = request.headers().get(HOST);
     let host = host.map(|host| String::from_utf8_lossy(host.as_bytes()));
-    let named = request.uri().authority().map(|authority| authority.as_str());
+    let named = request.uri().authority().map(Authority::as_str);
     for host in host.as_deref().into_iter().chain(named) {
         if !is_local(host) {
             return Err(Problem::misdirected(host));
@@ -27,7 +30,7 @@ pub fn check(request: &HttpRequest, loopback: bool) -> Result<(), Problem> {
 /// Whether `host`, with or without a port, is `localhost` or an address of the loopback.
 fn is_local(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((name, rest)) if rest.is_empty() => (name, "0"),
+        Some((name, "")) => (name, "0"),
         Some((name, rest)) => (name, rest.strip_prefix(':').unwrap_or("none")),
         None => host.split_once(':').unwrap_or((host, "0")),
     };
