@@ -300,8 +300,9 @@ fn actors(sources: &[Source]) -> BTreeSet<String> {
     let in_actors = sources.iter().filter(|source| source.lies_in("actors/src") && !source.is_test);
     let actors = in_actors.filter(|source| !source.places_of("impl Actor for ").is_empty());
     let stem = |source: &Source| {
-        let file = source.path.rsplit('/').next().unwrap_or_default();
-        file.trim_end_matches(".rs").to_owned()
+        // An actor in a folder is named as the folder.
+        let path = source.path.trim_end_matches("/mod.rs").trim_end_matches(".rs");
+        path.rsplit('/').next().unwrap_or_default().to_owned()
     };
     actors.map(stem).collect()
 }
