@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 use henge_kernel::{
-    causality::{Context, Dot, Reading, Version},
+    causality::{Content, Context, Dot, Reading, Value, Version},
     coordination::Replicas,
     key::Token,
 };
@@ -66,6 +66,34 @@ impl Got {
             | Self::Deleted { context } => context.clone(),
             Self::NotFound => Context::default(),
         }
+    }
+
+    /// The live versions: one, several if they are siblings, none otherwise.
+    pub fn versions(&self) -> &[Version] {
+        match self {
+            Self::Value { version, .. } => std::slice::from_ref(version),
+            Self::Siblings { versions, .. } => versions,
+            Self::Deleted { .. } | Self::NotFound => &[],
+        }
+    }
+
+    /// The live values, in the order of [`Got::versions`].
+    pub fn into_values(self) -> Vec<Value> {
+        let versions = match self {
+            Self::Value { version, .. } => vec![*version],
+            Self::Siblings { versions, .. } => versions,
+            Self::Deleted { .. } | Self::NotFound => Vec::new(),
+        };
+        let value = |version: Version| match version.content {
+            Content::Value(value) => Some(value),
+            Content::Tombstone => None,
+        };
+        versions.into_iter().filter_map(value).collect()
+    }
+
+    /// Whether there is more than one live value.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Siblings { .. })
     }
 }
 
