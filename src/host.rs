@@ -4,17 +4,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use henge_actors::environment::{Clock, Environment, SystemClock, SystemEntropy};
+use henge_actors::environment::Environment;
 use henge_actors::settings::Settings;
 use henge_actors::storage::StorageError;
-use henge_actors::storage::disk_files::FileDisk;
 use henge_actors::transport::TransportError;
-use henge_actors::transport::faults::Faults;
-use henge_actors::transport::quic::{Quic, QuicSettings};
-use henge_actors::transport::tls::{Directory, Identity, TlsError};
+use henge_actors::transport::tls::TlsError;
 use henge_actors::{Ending, Node, NodeHandle, StartError};
 
 use crate::surfaces::http::HttpServer;
@@ -32,7 +28,7 @@ impl Host {
     /// Reads (or makes, if the settings say so) the node's certificate, starts the node, then HTTP
     /// at `http`. Resolves when both listen; whatever was begun is undone if it fails.
     pub async fn start(settings: Settings, http: SocketAddr) -> Result<Self, HostError> {
-        let environment = environment(&settings)?;
+        let environment = Environment::production(&settings)?;
         let node = Node::start(settings, environment).await?;
         match HttpServer::start(http, node.handle()) {
             Ok(http) => Ok(Self { node, http }),
@@ -66,34 +62,6 @@ impl Host {
             tracing::warn!("some clients had not read their answers when HTTP closed");
         }
     }
-}
-
-/// The clocks, entropy, network and disk of this machine.
-fn environment(settings: &Settings) -> Result<Environment, TlsError> {
-    let clock = SystemClock::start();
-    let identity = identity(settings, &clock)?;
-    let connections_max = usize::try_from(settings.limits.connections_max).unwrap_or(usize::MAX);
-    let quic = Quic::new(identity, QuicSettings { connections_max, ..QuicSettings::default() });
-    let faults = settings.allow_faults.then(|| Arc::new(Faults::new()));
-    let quic = match &faults {
-        Some(faults) => quic.with_faults(Arc::clone(faults)),
-        None => quic,
-    };
-    Ok(Environment {
-        clock: Arc::new(clock),
-        entropy: Arc::new(SystemEntropy),
-        transport: Arc::new(quic),
-        disk: Arc::new(FileDisk),
-        faults,
-    })
-}
-
-fn identity(settings: &Settings, clock: &SystemClock) -> Result<Identity, TlsError> {
-    let directory = Directory::new(&settings.tls.dir, settings.cluster.name.as_str())?;
-    if settings.tls.generate {
-        directory.generate_missing(&settings.node.name, clock.wall())?;
-    }
-    directory.load_node(&settings.node.name, clock.wall())
 }
 
 /// Why a node is not hosted.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Addr, Context, Handler, Message, Recipient};
 use henge_kernel::time::Instant;
 
 use crate::{environment::Clock, events::Meter};
@@ -75,6 +75,15 @@ impl<A: Actor<Context = Context<A>>> ActorRef<A> {
             message: std::any::type_name::<M>(),
         };
         (told.message, handling)
+    }
+
+    /// The address for messages of one type that come from outside the node.
+    pub fn recipient<M>(&self) -> Recipient<M>
+    where
+        A: Handler<M>,
+        M: Message<Result: Send> + Send + 'static,
+    {
+        self.shared.address.clone().recipient()
     }
 
     /// The meter of this actor.

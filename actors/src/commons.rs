@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicBool, AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
 use dashmap::DashMap;
@@ -51,6 +51,8 @@ pub struct Commons {
     pub context_key: ContextKey,
     /// The meters of its actors.
     pub roster: Roster,
+    /// How many requests were watched and not worth an event of their own.
+    pub requests_watched: AtomicU64,
     /// Ring, buckets, addresses.
     pub cluster: Published<ClusterView>,
     /// Who is up.
@@ -133,6 +135,7 @@ impl Commons {
             facts,
             context_key: ContextKey::of(cluster_id),
             roster: Roster::default(),
+            requests_watched: AtomicU64::new(0),
             cluster: Published::new(view),
             members: Published::new(members),
             peer_shards: DashMap::new(),

@@ -14,8 +14,14 @@ use std::{
 use henge_kernel::time::{Instant, WallMillis};
 
 use crate::{
-    storage::disk::Disk,
-    transport::{Transport, faults::Faults},
+    settings::Settings,
+    storage::{disk::Disk, disk_files::FileDisk},
+    transport::{
+        Transport,
+        faults::Faults,
+        quic::{Quic, QuicSettings},
+        tls::{Directory, Identity, TlsError},
+    },
 };
 
 /// What surrounds a node. All parts are shared by its shards, which may run on several threads.
@@ -31,6 +37,41 @@ pub struct Environment {
     pub disk: Arc<dyn Disk>,
     /// Cuts made on purpose, where the transport obeys them and the node was started to allow it.
     pub faults: Option<Arc<Faults>>,
+}
+
+impl Environment {
+    /// The clocks, entropy, network and disk of this machine, for the node of `settings`.
+    ///
+    /// Reads the node's certificate from `settings.tls.dir`; makes what is missing there first if
+    /// `settings.tls.generate` says so. Faults can be injected if `settings.allow_faults` does.
+    /// Nothing is opened yet: that is for [`Node::start`](crate::Node::start).
+    pub fn production(settings: &Settings) -> Result<Self, TlsError> {
+        let clock = SystemClock::start();
+        let identity = identity(settings, clock.wall())?;
+        let connections_max =
+            usize::try_from(settings.limits.connections_max).unwrap_or(usize::MAX);
+        let quic = Quic::new(identity, QuicSettings { connections_max, ..QuicSettings::default() });
+        let faults = settings.allow_faults.then(|| Arc::new(Faults::new()));
+        let quic = match &faults {
+            Some(faults) => quic.with_faults(Arc::clone(faults)),
+            None => quic,
+        };
+        Ok(Self {
+            clock: Arc::new(clock),
+            entropy: Arc::new(SystemEntropy),
+            transport: Arc::new(quic),
+            disk: Arc::new(FileDisk),
+            faults,
+        })
+    }
+}
+
+fn identity(settings: &Settings, now: WallMillis) -> Result<Identity, TlsError> {
+    let directory = Directory::new(&settings.tls.dir, settings.cluster.name.as_str())?;
+    if settings.tls.generate {
+        directory.generate_missing(&settings.node.name, now)?;
+    }
+    directory.load_node(&settings.node.name, now)
 }
 
 /// Tells the time. Timers follow tokio's clock, which a simulation pauses.

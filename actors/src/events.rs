@@ -26,6 +26,12 @@ pub const STORAGE: &str = "henge::storage";
 /// Target of what concerns connections between nodes.
 pub const TRANSPORT: &str = "henge::transport";
 
+/// Of the requests that are neither slow nor failed, one in this many is told at `DEBUG`; the
+/// others are told at `TRACE`.
+pub const REQUEST_SAMPLE_EVERY: u64 = 16;
+/// A request that takes this long is slow, and always told.
+pub const REQUEST_SLOW: Duration = Duration::from_millis(100);
+
 /// One message in this many is timed.
 pub const SAMPLE_EVERY: u64 = 16;
 /// A handler that runs longer than this holds up its whole shard, and is named.

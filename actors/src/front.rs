@@ -1,17 +1,23 @@
-//! `Front`: the door of a shard for everything that comes from another thread of the node.
+//! `Front`: the door of a shard for everything that comes from another thread of the node, and
+//! the actor that answers the messages of whoever embeds it.
 //!
 //! Parent: `NodeSupervisor`. It keeps nothing that a restart could lose: a request goes straight
 //! on to a leased `Coordinator`.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
-use actix::{Actor, Context, Handler, Supervised};
-use henge_kernel::id::NodeId;
+use actix::{Actor, Context, Handler, ResponseFuture, Supervised};
+use henge_kernel::{coordination::RequestError, id::NodeId};
 
 use crate::{
     actor_ref::{ActorRef, Told},
+    api::{Answer, Got, Written},
+    handle::NodeHandle,
     messages::{
-        front::{BeginGet, BeginList, BeginPut, CloseEndpoint, MemberJudged, ShardsKnown},
+        front::{
+            BeginGet, BeginList, BeginPut, CloseEndpoint, Delete, Get, MemberJudged, Put,
+            ShardsKnown,
+        },
         peer_link::{PeerJudged, SendControl},
     },
     peer_link::{Peer, PeerLink},
@@ -32,6 +38,10 @@ impl Front {
     /// The front of `shard`.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
         Self { me, shard }
+    }
+
+    fn node(&self) -> NodeHandle {
+        NodeHandle::new(Arc::clone(&self.shard.commons))
     }
 
     /// Starts the conversations with those shards of a peer that share partitions with this one.
@@ -99,6 +109,35 @@ impl Handler<Told<BeginList>> for Front {
     fn handle(&mut self, told: Told<BeginList>, _: &mut Self::Context) {
         let (begin, _handling) = self.me.open(told);
         self.shard.lease().tell(begin);
+    }
+}
+
+/// A request of an embedder takes the way of all others, so that it is admitted, watched and
+/// sent to the shard of its key as they are. Its future lives beside the actor, not in it.
+impl Handler<Get> for Front {
+    type Result = ResponseFuture<Result<Answer<Got>, RequestError>>;
+
+    fn handle(&mut self, Get { key, options }: Get, _: &mut Self::Context) -> Self::Result {
+        let node = self.node();
+        Box::pin(async move { node.get(&key, options).await })
+    }
+}
+
+impl Handler<Put> for Front {
+    type Result = ResponseFuture<Result<Answer<Written>, RequestError>>;
+
+    fn handle(&mut self, Put { key, value, options }: Put, _: &mut Self::Context) -> Self::Result {
+        let node = self.node();
+        Box::pin(async move { node.put(&key, value, options).await })
+    }
+}
+
+impl Handler<Delete> for Front {
+    type Result = ResponseFuture<Result<Answer<Written>, RequestError>>;
+
+    fn handle(&mut self, Delete { key, options }: Delete, _: &mut Self::Context) -> Self::Result {
+        let node = self.node();
+        Box::pin(async move { node.delete(&key, options).await })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use actix::{Handler, Message, Recipient};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -16,6 +17,7 @@ use henge_kernel::{
 use tokio::{net::lookup_host, sync::oneshot};
 
 use crate::{
+    actor_ref::ActorRef,
     admission::Permit,
     api::{
         Answer, Got, KEYS_PER_PAGE_MAX, KeyPage, KeyPosition, KeyQuery, KeyRange, ReplicaReport,
@@ -23,12 +25,14 @@ use crate::{
     },
     commons::{Commons, Phase},
     events::ActorReport,
+    front::Front,
     messages::{
         coordinator::{BeginGet, BeginList, BeginPut, Wanted},
         ring_manager::SetBucket,
         storage_shard::{CountBuckets, InspectRecord},
     },
     reports::{ClusterReport, PreferenceReport, Readiness, RingReport},
+    request_event::{Op, Watch},
     settings::Settings,
     transport::faults::Cut,
     wire::ListedKeys,
@@ -50,6 +54,13 @@ impl NodeHandle {
 
     /// Reads a key.
     pub async fn get(&self, key: &Key, options: ReadOptions) -> Result<Answer<Got>, RequestError> {
+        let watch = Watch::begin(&self.commons, Op::Get { r: options.r }, key.bucket());
+        let answer = self.read(key, options).await;
+        watch.end(&answer);
+        answer
+    }
+
+    async fn read(&self, key: &Key, options: ReadOptions) -> Result<Answer<Got>, RequestError> {
         let (shard, permit) = self.enter(key, 0)?;
         let (outcome, answer) = oneshot::channel();
         let key = key.clone();
@@ -64,8 +75,11 @@ impl NodeHandle {
         value: Value,
         options: PutOptions,
     ) -> Result<Answer<Written>, RequestError> {
+        let watch = Watch::begin(&self.commons, Op::Put { w: options.w }, key.bucket());
         let bytes = value.size();
-        self.write(key, Wanted::Put(value, options), bytes).await
+        let answer = self.write(key, Wanted::Put(value, options), bytes).await;
+        watch.end(&answer);
+        answer
     }
 
     /// Deletes what the context of `options` covers: writes a tombstone.
@@ -74,7 +88,10 @@ impl NodeHandle {
         key: &Key,
         options: DeleteOptions,
     ) -> Result<Answer<Written>, RequestError> {
-        self.write(key, Wanted::Delete(options), 0).await
+        let watch = Watch::begin(&self.commons, Op::Delete { w: options.w }, key.bucket());
+        let answer = self.write(key, Wanted::Delete(options), 0).await;
+        watch.end(&answer);
+        answer
     }
 
     async fn write(
@@ -93,6 +110,13 @@ impl NodeHandle {
     /// One page of the live keys of a bucket. Each partition is listed by one of its homes, so a
     /// key that is still in repair may be missing.
     pub async fn keys(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, RequestError> {
+        let watch = Watch::begin(&self.commons, Op::Keys, bucket);
+        let answer = self.page(bucket, query).await;
+        watch.end(&answer);
+        answer
+    }
+
+    async fn page(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, RequestError> {
         check_bucket(bucket)?;
         if !(1..=KEYS_PER_PAGE_MAX).contains(&query.limit) {
             let (field, value) = ("limit".into(), query.limit.to_string());
@@ -153,6 +177,17 @@ impl NodeHandle {
         bucket: &Bytes,
         change: BucketChange,
     ) -> Result<BucketRegister, RequestError> {
+        let watch = Watch::begin(&self.commons, Op::SetBucket, bucket);
+        let answer = self.change_bucket(bucket, change).await;
+        watch.end(&answer);
+        answer
+    }
+
+    async fn change_bucket(
+        &self,
+        bucket: &Bytes,
+        change: BucketChange,
+    ) -> Result<BucketRegister, RequestError> {
         self.serving()?;
         let wanted = change.apply(&self.bucket(bucket)?.properties)?;
         let (value, max) = (u64::from(wanted.value_bytes_max), self.value_bytes_max());
@@ -181,6 +216,23 @@ impl NodeHandle {
         let buckets = Arc::clone(&self.commons.cluster.load().buckets);
         names.extend(buckets.iter().map(|register| register.name.clone()));
         names.iter().map(|name| self.bucket(name)).collect()
+    }
+
+    /// The node's front actor, as other actors see it: it answers [`Get`], [`Put`] and [`Delete`],
+    /// from any thread, as the methods of this handle do, and can be handed to actors that shall
+    /// know nothing else of the node. The message takes one hop between threads more.
+    ///
+    /// [`Get`]: crate::Get
+    /// [`Put`]: crate::Put
+    /// [`Delete`]: crate::Delete
+    pub fn recipient<M>(&self) -> Recipient<M>
+    where
+        M: Message<Result: Send> + Send + 'static,
+        Front: Handler<M>,
+    {
+        let fronts = self.commons.fronts.get();
+        let front = fronts.and_then(|fronts| fronts.first());
+        front.unwrap_or_else(|| unreachable!("a started node has a front")).recipient()
     }
 
     /// The members with their liveness and self-health.
@@ -335,10 +387,7 @@ impl NodeHandle {
         }
     }
 
-    fn front(
-        &self,
-        shard: u16,
-    ) -> Result<&crate::actor_ref::ActorRef<crate::front::Front>, RequestError> {
+    fn front(&self, shard: u16) -> Result<&ActorRef<Front>, RequestError> {
         let fronts = self.commons.fronts.get().ok_or_else(not_started)?;
         fronts.get(usize::from(shard)).ok_or_else(not_started)
     }

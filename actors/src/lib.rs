@@ -19,6 +19,7 @@ mod peer_link;
 mod planted;
 mod register_file;
 pub mod reports;
+mod request_event;
 mod ring_manager;
 pub mod settings;
 mod shard;
@@ -34,7 +35,17 @@ pub mod transport;
 mod view;
 pub mod wire;
 
+pub use api::{Answer, Got, Written};
 pub use commons::Ending;
+pub use environment::Environment;
 pub use handle::NodeHandle;
+pub use henge_kernel::{
+    causality::{Context, Value},
+    coordination::{DeleteOptions, Fate, PutOptions, ReadOptions, RequestError},
+    id::NodeName,
+    key::Key,
+};
+pub use messages::front::{Delete, Get, Put};
 pub use node::{Node, StartError};
+pub use settings::Settings;
 pub use store::Store;

@@ -48,7 +48,7 @@ impl Visit for Fields {
 #[test]
 fn each_request_is_an_event_without_its_key() {
     let events = Events::default();
-    let targets = Targets::new().with_target("henge::request", LevelFilter::DEBUG);
+    let targets = Targets::new().with_target("henge::request", LevelFilter::TRACE);
     let subscriber = Registry::default().with(Listener(Arc::clone(&events)).with_filter(targets));
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let single = Single::start();
@@ -56,6 +56,7 @@ fn each_request_is_an_event_without_its_key() {
     put(single.http(), "/v1/kv/traced/secret", "y");
     get(single.http(), "/v1/kv/traced/secret");
     get(single.http(), "/v1/kv/traced/secret?r=9");
+    put(single.http(), "/v1/buckets/traced", "{}");
     let of_ours = || {
         let all = events.lock().unwrap();
         let ours: Vec<_> = all
@@ -63,12 +64,21 @@ fn each_request_is_an_event_without_its_key() {
             .filter(|event| event.get("bucket").is_some_and(|it| it == "traced"))
             .cloned()
             .collect();
-        (ours.len() == 4).then_some(ours)
+        (ours.len() == 5).then_some(ours)
     };
-    let ours = until("four events came", of_ours);
+    let ours = until("five events came", of_ours);
     let told: Vec<_> =
         ours.iter().map(|event| (event["op"].as_str(), event["outcome"].as_str())).collect();
-    assert_eq!(told, [("put", "ok"), ("put", "ok"), ("get", "siblings"), ("get", "bad_request")]);
+    let wanted = [
+        ("put", "ok"),
+        ("put", "ok"),
+        ("get", "siblings"),
+        ("get", "bad_request"),
+        ("set_bucket", "bad_request"),
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(ours[0]["w"], "1", "{:?}", ours[0]);
+    assert_eq!((ours[2]["r"].as_str(), ours[2]["acks"].as_str()), ("1", "1"), "{:?}", ours[2]);
     for event in &ours {
         assert!(event["elapsed_us"].parse::<u64>().is_ok(), "{event:?}");
         assert!(!format!("{event:?}").contains("secret"), "{event:?}");

@@ -1,9 +1,48 @@
 //! To [`Front`](crate::front::Front).
 
 pub use super::coordinator::{BeginGet, BeginList, BeginPut};
-use henge_kernel::id::NodeId;
+use actix::Message;
+use henge_kernel::{
+    causality::Value,
+    coordination::{DeleteOptions, PutOptions, ReadOptions, RequestError},
+    id::NodeId,
+    key::Key,
+};
 
 use super::peer_link::Judgement;
+use crate::api::{Answer, Got, Written};
+
+/// Read a key: [`NodeHandle::get`](crate::NodeHandle::get) as a message.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Answer<Got>, RequestError>")]
+pub struct Get {
+    /// Which.
+    pub key: Key,
+    /// How.
+    pub options: ReadOptions,
+}
+
+/// Write a value: [`NodeHandle::put`](crate::NodeHandle::put) as a message.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Answer<Written>, RequestError>")]
+pub struct Put {
+    /// Where.
+    pub key: Key,
+    /// What.
+    pub value: Value,
+    /// How, and in the place of what: its context.
+    pub options: PutOptions,
+}
+
+/// Delete a key: [`NodeHandle::delete`](crate::NodeHandle::delete) as a message.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Answer<Written>, RequestError>")]
+pub struct Delete {
+    /// Which.
+    pub key: Key,
+    /// How, and what of it: its context, without which it is refused.
+    pub options: DeleteOptions,
+}
 
 /// Membership judged a node.
 #[derive(Clone, Copy, Debug)]

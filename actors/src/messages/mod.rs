@@ -11,12 +11,14 @@
 //! | `LinkUp` `LinkDown` `DialFailed` `FramesArrived` | the endpoint | `PeerLink` | |
 //! | `PeerJudged` | `GossipMembership` | `Front`, then `PeerLink` | |
 //! | `BeginGet` `BeginPut` `BeginList` | `NodeHandle` | `Front` | |
+//! | `Get` `Put` `Delete` | actors of the program that embeds the node | `Front` | |
 //! | `GossipArrived` `PeerMet` | `PeerLink` | `GossipMembership` | control frames |
 //! | `SetBucket` | `NodeHandle` | `RingManager` | |
 //! | `RegisterArrived` `RegisterAnswered` `PeerMet` | `PeerLink` | `RingManager` | control frames |
 //! | `ChildDown` | any child | `NodeSupervisor` | |
 //!
-//! All are imperative; what comes back is a message of its own, never a future that waits.
+//! All are imperative; what comes back is a message of its own, never a future that waits. Only
+//! the messages of embedders are answered as actix answers: by the future of their sender.
 
 pub mod coordinator;
 pub mod front;

@@ -84,6 +84,18 @@ impl Settings {
         }
     }
 
+    /// The settings of a cluster of one: a program that embeds a node and needs no other, a test,
+    /// a first try. `n = r = w = 1`, one shard, certificates made in `data_dir/tls` as needed.
+    /// `listen` is an address on loopback with a port that is not 0.
+    pub fn single(name: NodeName, listen: SocketAddr, data_dir: PathBuf) -> Self {
+        let alone = vec![LayoutEntry::new(name.clone(), listen.into())];
+        let tls = TlsSettings { dir: data_dir.join("tls"), generate: true };
+        let mut settings = Self::member(ClusterName::default(), alone, name, data_dir);
+        settings.node.shards = Some(ShardCount::ONE);
+        settings.defaults = BucketProperties { n: 1, r: 1, w: 1, ..BucketProperties::default() };
+        Self { tls, ..settings }
+    }
+
     /// The cluster's identity.
     pub fn cluster_id(&self) -> ClusterId {
         ClusterId::of(self.cluster.name.as_str())

@@ -4,8 +4,10 @@
 
 mod buckets;
 mod determinism;
+mod embedding;
 mod failure;
 mod requests;
 mod storage;
 mod supervision;
+mod updates;
 mod world;

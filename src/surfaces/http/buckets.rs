@@ -29,7 +29,7 @@ pub async fn keys(call: &Call<'_>, bucket: Bytes) -> Result<HttpResponse, Proble
         after: query.text("after")?.map(str::to_owned),
         limit: query.count("limit", KEYS_PER_PAGE_MAX)?.unwrap_or(KEYS_PER_PAGE_MAX),
     };
-    let page = call.door.handle.keys(&bucket, query).await?;
+    let page = call.node().keys(&bucket, query).await?;
     Ok(json(&Page { keys: page.keys.into_iter().map(Name).collect(), next: page.next }))
 }
 
@@ -72,5 +72,5 @@ pub async fn set(mut call: Call<'_>, bucket: Bytes) -> Result<HttpResponse, Prob
     let change: BucketChange = read_json(&mut call, "an object of properties").await?;
     // Asked here first because a problem has room for every violation, not for the first only.
     change.apply(&call.door.handle.bucket(&bucket)?.properties).map_err(Problem::violations)?;
-    Ok(json(&call.door.handle.set_bucket(&bucket, change).await?.properties))
+    Ok(json(&call.node().set_bucket(&bucket, change).await?.properties))
 }

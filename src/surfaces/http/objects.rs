@@ -20,7 +20,7 @@ const DELETE_PARAMETERS: &[&str] = &["w", "pw", "sloppy", "timeout", "durability
 pub async fn get(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
     let n = properties(call, key)?.n;
     let options = read_options(&call.query(READ_PARAMETERS)?, n)?;
-    let answer = call.door.handle.get(key, options).await?;
+    let answer = call.node().get(key, options).await?;
     match &answer.body {
         Got::Value { version, .. } if headers::has_already(call.request, version.dot) => {
             Ok(answers::not_modified(version, answer.replicas))
@@ -43,10 +43,10 @@ pub async fn put(mut call: Call<'_>, key: &Key) -> Result<HttpResponse, Problem>
     let max = u64::from(properties.value_bytes_max).min(handle.value_bytes_max());
     let bytes = call.read(max, |size| RequestError::TooLarge { size, max }.into()).await?;
     if only_create {
-        refuse_if_there(handle.get(key, read).await)?;
+        refuse_if_there(call.node().get(key, read).await)?;
     }
     let value = Value { bytes, content_type, meta };
-    let Answer { body, replicas } = handle.put(key, value, write).await?;
+    let Answer { body, replicas } = call.node().put(key, value, write).await?;
     match body {
         Written { got: Some(body @ (Got::Value { .. } | Got::Siblings { .. })), .. } => {
             answers::found(&call, key, Answer { body, replicas })
@@ -69,7 +69,7 @@ pub async fn delete(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem>
         durability: query.durability()?,
         write_id: headers::write_id(call.request)?,
     };
-    let Answer { body, replicas } = call.door.handle.delete(key, options).await?;
+    let Answer { body, replicas } = call.node().delete(key, options).await?;
     Ok(answers::written(call, key, &body.context, replicas))
 }
 

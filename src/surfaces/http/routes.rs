@@ -1,12 +1,14 @@
 //! One request: from its raw path to its answer.
 
+use std::cell::Cell;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::Method,
     web::{Data, Payload},
 };
 use bytes::Bytes;
-use henge_actors::events::REQUEST;
+use henge_actors::{NodeHandle, events::REQUEST};
 use henge_kernel::key::Key;
 use serde::Serialize;
 use tracing::{Level, debug, enabled};
@@ -24,9 +26,17 @@ pub struct Call<'a> {
     pub request: &'a HttpRequest,
     /// The body.
     pub body: &'a mut Incoming,
+    /// Whether the node has been asked something of which it tells itself.
+    asked: &'a Cell<bool>,
 }
 
 impl Call<'_> {
+    /// The node, to be asked for what the request is about: it tells of that itself.
+    pub fn node(&self) -> &NodeHandle {
+        self.asked.set(true);
+        &self.door.handle
+    }
+
     /// The query, which may hold `known` parameters only.
     pub fn query(&self, known: &[&'static str]) -> Result<Query, Problem> {
         Query::parse(self.request.uri().query(), known)
@@ -47,9 +57,11 @@ pub async fn serve(request: HttpRequest, payload: Payload, door: Data<Door>) -> 
     let began = enabled!(target: REQUEST, Level::DEBUG).then(|| door.handle.now());
     let route = Route::find(request.uri().path());
     let mut body = Incoming::new(&request, payload.into_inner());
-    let call = Call { door: &door, request: &request, body: &mut body };
+    let asked = Cell::new(false);
+    let call = Call { door: &door, request: &request, body: &mut body, asked: &asked };
     let answer = answer(route, call).await;
-    if let Some(began) = began {
+    // One event a request: of what reached the node, the node has told.
+    if let Some(began) = began.filter(|_| !asked.get()) {
         let elapsed = door.handle.now().since(began).as_micros();
         let elapsed_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
         let (op, outcome) = (route.op(request.method()), outcome(&answer));

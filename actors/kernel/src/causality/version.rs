@@ -23,6 +23,17 @@ impl Value {
         Self { bytes: bytes.into(), ..Self::default() }
     }
 
+    /// A text, in UTF-8 and marked as such.
+    pub fn text(text: impl Into<String>) -> Self {
+        let content_type = Some("text/plain; charset=utf-8".into());
+        Self { bytes: text.into().into(), content_type, meta: Vec::new() }
+    }
+
+    /// The body as text, if it is UTF-8; whatever the media type says.
+    pub fn as_text(&self) -> Option<&str> {
+        str::from_utf8(&self.bytes).ok()
+    }
+
     /// Bytes of the body, the media type and the metadata.
     pub fn size(&self) -> usize {
         let meta: usize = self.meta.iter().map(|(name, value)| name.len() + value.len()).sum();
