@@ -36,9 +36,9 @@ use henge_actors::{
 #[post("/guests/{name}")]
 async fn sign(node: Data<NodeHandle>, name: Path<String>) -> Result<HttpResponse, Failed> {
     let merge = |books: Vec<Value>| {
-        let mut guests = names(&books);
-        guests.insert(name.clone());
-        Value::text(guests.into_iter().collect::<Vec<_>>().join("\n"))
+        let mut all = names(&books);
+        all.insert(name.clone());
+        Value::text(all.into_iter().collect::<Vec<_>>().join("\n"))
     };
     node.update(&book()?, merge).await?;
     Ok(HttpResponse::Created().finish())
@@ -73,8 +73,8 @@ impl From<RequestError> for Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.fate() {
-            Fate::NotApplied => write!(f, "{}; nothing was written\n", self.0),
-            Fate::Unknown => write!(f, "{}; it may have been written: sign again\n", self.0),
+            Fate::NotApplied => writeln!(f, "{}; nothing was written", self.0),
+            Fate::Unknown => writeln!(f, "{}; it may have been written: sign again", self.0),
         }
     }
 }
@@ -97,13 +97,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let temporary = tempfile::tempdir()?;
     let mut arguments = std::env::args().skip(1);
     let http = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".to_owned());
-    let settings = match arguments.next() {
-        Some(name) => member(&name, arguments)?,
-        None => {
-            // Whatever port is free; a node that others should find has one of its own.
-            let listen = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
-            Settings::single(NodeName::new("web")?, listen, temporary.path().join("data"))
-        }
+    let settings = if let Some(name) = arguments.next() {
+        member(&name, arguments)?
+    } else {
+        // Whatever port is free; a node that others should find has one of its own.
+        let listen = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        Settings::single(NodeName::new("web")?, listen, temporary.path().join("data"))
     };
 
     let environment = Environment::production(&settings)?;

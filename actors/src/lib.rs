@@ -1,3 +1,62 @@
+//! A node of Henge for your own program: a supervision tree of actors that is a member of a
+//! cluster, with a door for the rest of the process.
+//!
+//! ```
+//! use henge_actors::{
+//!     Environment, Got, Key, Node, NodeName, PutOptions, ReadOptions, Settings, Store as _, Value,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let data_dir = directory.path().into();
+//! # let listen = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+//! actix_rt::System::new().block_on(async {
+//!     // A cluster of one; `Settings::member` makes a node of many.
+//!     let settings = Settings::single(NodeName::new("solo")?, listen, data_dir);
+//!     let environment = Environment::production(&settings)?;
+//!     let node = Node::start(settings, environment).await?;
+//!     let handle = node.handle();
+//!
+//!     let cart = Key::new("carts", "ada")?;
+//!     handle.put(&cart, Value::text("book"), PutOptions::default()).await?;
+//!     match handle.get(&cart, ReadOptions::default()).await?.body {
+//!         Got::Value { version, .. } => println!("{:?}", version.content),
+//!         Got::Siblings { versions, .. } => println!("{} to merge", versions.len()),
+//!         Got::Deleted { .. } | Got::NotFound => println!("empty"),
+//!     }
+//!     handle.update(&cart, |carts| {
+//!         let mut items: Vec<_> = carts.iter().filter_map(Value::as_text).collect();
+//!         items.push("pen");
+//!         Value::text(items.join("\n"))
+//!     }).await?;
+//!
+//!     node.stop().await;
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! | to | see |
+//! | --- | --- |
+//! | configure a node | [`Settings`], [`Environment::production`] |
+//! | start it, watch over it, stop it | [`Node`] |
+//! | get, put and delete; siblings, errors and their fate | [`NodeHandle`] |
+//! | read, merge and write at once; be independent of where the store is | [`Store`], [`Store::update`] |
+//! | ask by message, from actors of your own | [`Get`], [`Put`], [`Delete`], [`NodeHandle::recipient`] |
+//! | see how requests and actors fare | [`events`] |
+//! | know members, ring and replicas | [`reports`], [`NodeHandle::replica`] |
+//!
+//! The package's `examples/` are whole programs: `web.rs`, an actix-web application with a node
+//! in it, and `cart.rs`, an actor that keeps shopping carts.
+//!
+//! **Units.** Times are [`Duration`](std::time::Duration)s, sizes are bytes, quorums count nodes.
+//! Wall clock times are milliseconds since the epoch; in events and reports the unit is the end of
+//! a field's name (`_us`, `_ms`).
+//!
+//! **Runtimes.** [`Node::start`] must be called inside an actix `System` (actix-rt 2, as actix-web 4
+//! has it); each shard has a thread of its own below it. Handles can be used anywhere.
+//! Messages are those of actix 0.13.
+//!
 #![doc = include_str!("../README.md")]
 
 mod actor_ref;

@@ -43,6 +43,34 @@ const DRAIN: Duration = Duration::from_secs(5);
 const CLOSE: Duration = Duration::from_secs(2);
 
 /// A running node. Dropping it without [`Node::stop`] is a crash of its shards.
+///
+/// # Starting and stopping
+///
+/// ```no_run
+/// use henge_actors::{Ending, Environment, Node, Settings};
+///
+/// /// Must run inside an actix `System`, until `asked_to_stop` resolves.
+/// async fn serve(
+///     settings: Settings,
+///     asked_to_stop: impl Future<Output = ()>,
+/// ) -> Result<(), Box<dyn std::error::Error>> {
+///     let environment = Environment::production(&settings)?; // reads certificates
+///     let node = Node::start(settings, environment).await?; // opens logs, listens
+///     let handle = node.handle(); // for whoever wants to read and write
+///     let ending = tokio::select! {
+///         () = asked_to_stop => None,
+///         ending = node.failed() => Some(ending), // a part of it fell too often
+///     };
+///     node.stop().await; // in order: nothing acknowledged is lost
+///     match ending {
+///         Some(Ending::Failed { reason }) => Err(reason.into()),
+///         None => Ok(()),
+///     }
+/// }
+/// ```
+///
+/// A directory that another process holds, a port that is taken, or settings that contradict what
+/// the directory was born with are a [`StartError`], and nothing was changed.
 pub struct Node {
     commons: Arc<Commons>,
     /// One a shard; empty when the shards share the thread that started them.

@@ -72,6 +72,42 @@ pub trait Store: Send + Sync {
 
     /// Reads a key, lets `merge` make one value of what is there, and writes it with the context
     /// of the read. [`Store::update_with`] with the defaults.
+    ///
+    /// ```
+    /// use std::collections::BTreeSet;
+    /// use henge_actors::{Key, ReadOptions, Store, Value};
+    /// # use henge_actors::{Environment, Node, NodeName, Settings};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # actix_rt::System::new().block_on(async {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let listen = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+    /// # let settings = Settings::single(NodeName::new("solo")?, listen, directory.path().into());
+    /// # let environment = Environment::production(&settings)?;
+    /// # let node = Node::start(settings, environment).await?;
+    /// # let handle = node.handle();
+    /// /// Works in a node and through a client alike.
+    /// async fn add<S: Store>(store: &S, cart: &Key, item: &str) -> Result<(), S::Error> {
+    ///     store.update(cart, |carts| {
+    ///         // The items of all siblings, each once, and the new one.
+    ///         let texts = carts.iter().filter_map(Value::as_text);
+    ///         let mut items: BTreeSet<_> = texts.flat_map(str::lines).collect();
+    ///         items.insert(item);
+    ///         Value::text(items.into_iter().collect::<Vec<_>>().join("\n"))
+    ///     })
+    ///     .await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let key = Key::new("carts", "ada")?;
+    /// add(&handle, &key, "pen").await?;
+    /// add(&handle, &key, "book").await?;
+    /// let got = handle.get(&key, ReadOptions::default()).await?.body;
+    /// assert_eq!(got.into_values()[0].as_text(), Some("book\npen"));
+    /// # node.stop().await;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     fn update<C: Into<Change>>(
         &self,
         key: &Key,

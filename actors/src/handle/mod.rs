@@ -1,47 +1,88 @@
 //! `NodeHandle`: the door of a node for the rest of its process. Surfaces know nothing else.
 
-use std::{net::SocketAddr, sync::Arc};
+mod faults;
+mod listing;
+
+use std::sync::Arc;
 
 use actix::{Handler, Message, Recipient};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use futures_util::future::join_all;
 use henge_kernel::{
     bucket::{BucketChange, BucketRegister},
     causality::{ContextKey, Value},
     coordination::{DeleteOptions, PutOptions, ReadOptions, RequestError},
-    id::{NodeId, NodeName},
-    key::{Key, PartitionId, Token, check_bucket},
+    key::{Key, check_bucket},
     units::Size,
 };
-use tokio::{net::lookup_host, sync::oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
     actor_ref::ActorRef,
     admission::Permit,
-    api::{
-        Answer, Got, KEYS_PER_PAGE_MAX, KeyPage, KeyPosition, KeyQuery, KeyRange, ReplicaReport,
-        Written,
-    },
+    api::{Answer, Got, KeyPage, KeyQuery, ReplicaReport, Written},
     commons::{Commons, Phase},
     events::ActorReport,
     front::Front,
     messages::{
-        coordinator::{BeginGet, BeginList, BeginPut, Wanted},
+        coordinator::{BeginGet, BeginPut, Wanted},
         ring_manager::SetBucket,
         storage_shard::{CountBuckets, InspectRecord},
     },
     reports::{ClusterReport, PreferenceReport, Readiness, RingReport},
     request_event::{Op, Watch},
     settings::Settings,
-    transport::faults::Cut,
-    wire::ListedKeys,
 };
 
-/// Partitions that one page of a listing asks at a time.
-const PARTITIONS_AT_ONCE: usize = 16;
-
-/// The door to a node: cheap to clone, usable from any thread.
+/// The door to a node: cheap to clone, usable from any thread and any runtime.
+///
+/// # Contexts and siblings
+///
+/// A get answers with a context: what its reader has seen of the key. A put with that context
+/// replaces exactly this. Puts that have not seen each other become siblings, which the next get
+/// shows side by side; a put with the context of that get resolves them. [`Store::update`] does
+/// all three steps.
+///
+/// # Errors
+///
+/// Every [`RequestError`] has a [`fate`](RequestError::fate) and numbers as fields:
+///
+/// ```
+/// use henge_actors::{Fate, Key, PutOptions, RequestError, Value};
+/// # use henge_actors::{Environment, Node, NodeName, Settings};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # actix_rt::System::new().block_on(async {
+/// # let directory = tempfile::tempdir()?;
+/// # let listen = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+/// # let settings = Settings::single(NodeName::new("solo")?, listen, directory.path().into());
+/// # let environment = Environment::production(&settings)?;
+/// # let node = Node::start(settings, environment).await?;
+/// # let handle = node.handle();
+/// let key = Key::new("carts", "ada")?;
+/// let impossible = PutOptions::default().w(9); // of one replica
+/// match handle.put(&key, Value::text("book"), impossible).await {
+///     Ok(_) => unreachable!(),
+///     // A refusal says which field, with the value and the limit.
+///     Err(RequestError::BadRequest { field, value, limit }) => {
+///         assert_eq!((&*field, &*value, &*limit), ("w", "9", "1 to 1 (n)"));
+///     }
+///     Err(error) => match error.fate() {
+///         // Nothing was written, here or anywhere: trying again is safe.
+///         Fate::NotApplied => println!("{}: {error}", error.code()),
+///         // It may have been written, and may yet become visible.
+///         Fate::Unknown => println!("read again before you decide: {error}"),
+///     },
+/// }
+/// # node.stop().await;
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+///
+/// To try again without doubt, give the write a name of its own
+/// ([`PutOptions::write_id`](PutOptions#structfield.write_id)): however often it arrives, it is one
+/// write.
+///
+/// [`Store::update`]: crate::Store::update
 #[derive(Clone)]
 pub struct NodeHandle {
     pub(crate) commons: Arc<Commons>,
@@ -52,7 +93,39 @@ impl NodeHandle {
         Self { commons }
     }
 
-    /// Reads a key.
+    /// Reads a key: asks `r` of its homes and answers with what they hold together.
+    ///
+    /// ```
+    /// use henge_actors::{Got, Key, PutOptions, ReadOptions, Value};
+    /// # use henge_actors::{Environment, Node, NodeName, Settings};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # actix_rt::System::new().block_on(async {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let listen = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+    /// # let settings = Settings::single(NodeName::new("solo")?, listen, directory.path().into());
+    /// # let environment = Environment::production(&settings)?;
+    /// # let node = Node::start(settings, environment).await?;
+    /// # let handle = node.handle();
+    /// let key = Key::new("carts", "ada")?;
+    /// // Two writers that know nothing of each other.
+    /// handle.put(&key, Value::text("book"), PutOptions::default()).await?;
+    /// handle.put(&key, Value::text("pen"), PutOptions::default()).await?;
+    ///
+    /// let answer = handle.get(&key, ReadOptions::default().r(1)).await?;
+    /// assert_eq!(answer.replicas.acks, 1); // who stood for it
+    /// let context = answer.context();
+    /// let Got::Siblings { versions, .. } = answer.body else { unreachable!() };
+    /// assert_eq!(versions.len(), 2);
+    ///
+    /// // A put with the context resolves them.
+    /// handle.put(&key, Value::text("book, pen"), PutOptions::default().context(context)).await?;
+    /// let got = handle.get(&key, ReadOptions::default()).await?.body;
+    /// assert_eq!(got.into_values()[0].as_text(), Some("book, pen"));
+    /// # node.stop().await;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn get(&self, key: &Key, options: ReadOptions) -> Result<Answer<Got>, RequestError> {
         let watch = Watch::begin(&self.commons, Op::Get { r: options.r }, key.bucket());
         let answer = self.read(key, options).await;
@@ -68,7 +141,38 @@ impl NodeHandle {
         answer.await.unwrap_or(Err(RequestError::Interrupted))
     }
 
-    /// Writes a value.
+    /// Writes a value in the place of all that the context of `options` covers. Without one it
+    /// replaces nothing: what was there becomes its sibling.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use henge_actors::{Key, PutOptions, Value};
+    /// # use henge_actors::{Environment, Node, NodeName, Settings};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # actix_rt::System::new().block_on(async {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let listen = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+    /// # let settings = Settings::single(NodeName::new("solo")?, listen, directory.path().into());
+    /// # let environment = Environment::production(&settings)?;
+    /// # let node = Node::start(settings, environment).await?;
+    /// # let handle = node.handle();
+    /// let key = Key::new("sessions", "ada")?;
+    /// let options = PutOptions::default()
+    ///     .w(1) // nodes that must have it in their log
+    ///     .ttl(Duration::from_secs(3600)) // then it reads as deleted
+    ///     .timeout(Duration::from_millis(500));
+    /// let first = handle.put(&key, Value::text("one"), options).await?.body;
+    ///
+    /// // The context of a put covers what this writer has seen, and its own write.
+    /// let again = PutOptions::default().context(first.context).return_body(true);
+    /// let second = handle.put(&key, Value::text("two"), again).await?.body;
+    /// let held = second.got.ok_or("asked for")?;
+    /// assert_eq!(held.into_values()[0].as_text(), Some("two"));
+    /// # node.stop().await;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn put(
         &self,
         key: &Key,
@@ -82,7 +186,35 @@ impl NodeHandle {
         answer
     }
 
-    /// Deletes what the context of `options` covers: writes a tombstone.
+    /// Deletes what the context of `options` covers: writes a tombstone. A put that the context
+    /// does not cover outlives it.
+    ///
+    /// ```
+    /// use henge_actors::{DeleteOptions, Got, Key, PutOptions, ReadOptions, RequestError, Value};
+    /// # use henge_actors::{Environment, Node, NodeName, Settings};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # actix_rt::System::new().block_on(async {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let listen = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+    /// # let settings = Settings::single(NodeName::new("solo")?, listen, directory.path().into());
+    /// # let environment = Environment::production(&settings)?;
+    /// # let node = Node::start(settings, environment).await?;
+    /// # let handle = node.handle();
+    /// let key = Key::new("carts", "ada")?;
+    /// handle.put(&key, Value::text("book"), PutOptions::default()).await?;
+    ///
+    /// let refused = handle.delete(&key, DeleteOptions::default()).await;
+    /// assert_eq!(refused, Err(RequestError::ContextRequired));
+    ///
+    /// let context = handle.get(&key, ReadOptions::default()).await?.context();
+    /// handle.delete(&key, DeleteOptions::default().context(context)).await?;
+    /// let got = handle.get(&key, ReadOptions::default()).await?.body;
+    /// assert!(matches!(got, Got::Deleted { .. }));
+    /// # node.stop().await;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
     pub async fn delete(
         &self,
         key: &Key,
@@ -114,46 +246,6 @@ impl NodeHandle {
         let answer = self.page(bucket, query).await;
         watch.end(&answer);
         answer
-    }
-
-    async fn page(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, RequestError> {
-        check_bucket(bucket)?;
-        if !(1..=KEYS_PER_PAGE_MAX).contains(&query.limit) {
-            let (field, value) = ("limit".into(), query.limit.to_string());
-            let limit = format!("1 to {KEYS_PER_PAGE_MAX}");
-            return Err(RequestError::BadRequest { field, value, limit });
-        }
-        let mut after = query.after.as_deref().map(position_from_text).transpose()?;
-        let partitions = self.commons.cluster.load().ring.partitions();
-        let first =
-            after.as_ref().map_or(PartitionId(0), |place| place.token.partition(partitions));
-        let rest: Vec<PartitionId> = partitions.all().skip_while(|next| *next < first).collect();
-        let mut page = KeyPage { keys: Vec::new(), next: None };
-        for group in rest.chunks(PARTITIONS_AT_ONCE) {
-            let ranges = group.iter().map(|partition| {
-                let (bucket, prefix) = (bucket.clone(), query.prefix.clone());
-                let range = KeyRange { bucket, prefix, after: after.take(), limit: query.limit };
-                self.list(*partition, range)
-            });
-            for listed in join_all(ranges).await {
-                if page.take_in(listed?, query.limit) {
-                    return Ok(page);
-                }
-            }
-        }
-        Ok(page)
-    }
-
-    async fn list(
-        &self,
-        partition: PartitionId,
-        range: KeyRange,
-    ) -> Result<ListedKeys, RequestError> {
-        let shard = partition.shard(self.commons.shards);
-        let permit = self.permit(shard, 0)?;
-        let (outcome, answer) = oneshot::channel();
-        self.front(shard)?.tell(BeginList { partition, range, outcome, permit });
-        answer.await.unwrap_or(Err(RequestError::Interrupted))
     }
 
     /// The properties of a bucket; the cluster's defaults if it has none of its own.
@@ -222,6 +314,28 @@ impl NodeHandle {
     /// from any thread, as the methods of this handle do, and can be handed to actors that shall
     /// know nothing else of the node. The message takes one hop between threads more.
     ///
+    /// ```
+    /// use actix::Recipient;
+    /// use henge_actors::{Get, Got, Key, ReadOptions};
+    /// # use henge_actors::{Environment, Node, NodeName, Settings};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # actix_rt::System::new().block_on(async {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let listen = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+    /// # let settings = Settings::single(NodeName::new("solo")?, listen, directory.path().into());
+    /// # let environment = Environment::production(&settings)?;
+    /// # let node = Node::start(settings, environment).await?;
+    /// # let handle = node.handle();
+    /// let get: Recipient<Get> = handle.recipient();
+    /// let key = Key::new("carts", "ada")?;
+    /// let got = get.send(Get { key, options: ReadOptions::default() }).await??;
+    /// assert_eq!(got.body, Got::NotFound);
+    /// # node.stop().await;
+    /// # Ok(())
+    /// # })
+    /// # }
+    /// ```
+    ///
     /// [`Get`]: crate::Get
     /// [`Put`]: crate::Put
     /// [`Delete`]: crate::Delete
@@ -262,67 +376,6 @@ impl NodeHandle {
     /// All actors of the node in numbers.
     pub fn actors(&self) -> Vec<ActorReport> {
         self.commons.roster.reports()
-    }
-
-    /// Cuts this node off from `peers`, as far as this node's socket goes: what it sends, and what
-    /// it hears unless `one_way`. Refused unless faults were allowed at the start.
-    pub async fn cut(&self, peers: &[NodeName], one_way: bool) -> Result<(), RequestError> {
-        let faults = self.faults()?;
-        let view = self.commons.cluster.load();
-        let mut cuts = Vec::new();
-        for peer in peers {
-            let found = view.nodes.iter().find(|(_, site)| site.name == *peer);
-            let other = found.filter(|(node, _)| **node != self.commons.node);
-            let (node, site) = other.ok_or_else(|| RequestError::BadRequest {
-                field: "cut".into(),
-                value: peer.to_string(),
-                limit: "the name of another node of the layout".to_owned(),
-            })?;
-            let resolved = lookup_host((site.host.as_str(), site.port)).await;
-            let addresses: Vec<SocketAddr> = resolved
-                .map_err(|error| RequestError::BadRequest {
-                    field: "cut".into(),
-                    value: peer.to_string(),
-                    limit: format!("a node whose address resolves ({error})"),
-                })?
-                .flat_map(|first| self.ports_of_shards(*node, first))
-                .collect();
-            cuts.push((peer.clone(), addresses));
-        }
-        // All or none: only now is every name known to be one of a peer.
-        let cut = if one_way { Cut::Outgoing } else { Cut::Both };
-        for (peer, addresses) in cuts {
-            faults.cut(peer, addresses, cut);
-        }
-        Ok(())
-    }
-
-    /// Ends all cuts made by [`NodeHandle::cut`].
-    pub fn heal(&self) -> Result<(), RequestError> {
-        self.faults()?.heal();
-        Ok(())
-    }
-
-    /// A peer that was never met may have as many shards as any node can.
-    fn ports_of_shards(
-        &self,
-        node: NodeId,
-        first: SocketAddr,
-    ) -> impl Iterator<Item = SocketAddr> + use<> {
-        let known = self.commons.peer_shards.get(&node).map(|shards| *shards);
-        let shards = known.unwrap_or(crate::settings::ShardCount::MAX.get());
-        (0..shards).filter_map(move |shard| {
-            let port = first.port().checked_add(shard)?;
-            Some(SocketAddr::new(first.ip(), port))
-        })
-    }
-
-    fn faults(&self) -> Result<&crate::transport::faults::Faults, RequestError> {
-        let allowed = self.commons.settings.allow_faults;
-        let faults = self.commons.environment.faults.as_deref().filter(|_| allowed);
-        faults.ok_or_else(|| RequestError::Forbidden {
-            action: "faults are injected only into a node started with --allow-faults".into(),
-        })
     }
 
     /// Whether the node serves: logs open, ring known, every peer reached or known as down.
@@ -391,40 +444,6 @@ impl NodeHandle {
         let fronts = self.commons.fronts.get().ok_or_else(not_started)?;
         fronts.get(usize::from(shard)).ok_or_else(not_started)
     }
-}
-
-impl KeyPage {
-    /// Takes in what one partition listed; says whether the page is finished.
-    fn take_in(&mut self, listed: ListedKeys, limit: u16) -> bool {
-        let ListedKeys { keys, resume } = listed;
-        for place in keys {
-            self.keys.push(place.key.clone());
-            if self.keys.len() == usize::from(limit) {
-                self.next = Some(text_from_position(&place));
-                return true;
-            }
-        }
-        self.next = resume.as_ref().map(text_from_position);
-        self.next.is_some()
-    }
-}
-
-fn text_from_position(place: &KeyPosition) -> String {
-    let mut bytes = place.token.0.to_be_bytes().to_vec();
-    bytes.extend_from_slice(&place.key);
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn position_from_text(text: &str) -> Result<KeyPosition, RequestError> {
-    let refused = || RequestError::BadRequest {
-        field: "after".into(),
-        value: text.chars().take(100).collect(),
-        limit: "the `next` of an earlier page".to_owned(),
-    };
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
-    let (token, key) = bytes.split_first_chunk::<8>().ok_or_else(refused)?;
-    let token = Token(u64::from_be_bytes(*token));
-    Ok(KeyPosition { token, key: Bytes::copy_from_slice(key) })
 }
 
 fn not_started() -> RequestError {
