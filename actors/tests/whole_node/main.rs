@@ -6,6 +6,7 @@ mod buckets;
 mod determinism;
 mod embedding;
 mod failure;
+mod observing;
 mod requests;
 mod storage;
 mod supervision;

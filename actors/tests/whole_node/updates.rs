@@ -1,18 +1,25 @@
 //! `Store::update`: read, merge, write; over and over while others write too.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use henge_actors::{
     NodeHandle, Store,
-    api::Got,
+    api::{Answer, Got, KeyPage, KeyQuery},
     store::{Change, UpdateOptions, Updated},
 };
 use henge_kernel::{
+    bucket::{BucketChange, BucketRegister},
     causality::Value,
-    coordination::{Fate, PutOptions, ReadOptions, RequestError},
+    coordination::{DeleteOptions, Fate, PutOptions, ReadOptions, RequestError},
+    key::Key,
 };
 
-use crate::world::{Plan, World, get, key, name, put, simulate, texts, value};
+use crate::world::{Plan, PutResult, World, get, key, name, put, simulate, texts, value};
 
 /// A cart is a set of items, as words.
 fn items(carts: &[Value]) -> BTreeSet<String> {
@@ -81,33 +88,68 @@ fn concurrent_updates_of_one_cart_through_three_nodes_lose_no_item() {
     }
 }
 
+/// A store where somebody else writes the key just before each put.
+struct Rivalled {
+    node: NodeHandle,
+    rivals: AtomicUsize,
+}
+
+impl Store for Rivalled {
+    type Error = RequestError;
+
+    async fn get(&self, key: &Key, options: ReadOptions) -> Result<Answer<Got>, RequestError> {
+        self.node.get(key, options).await
+    }
+
+    async fn put(&self, key: &Key, value: Value, options: PutOptions) -> PutResult {
+        let rival = format!("rival{}", self.rivals.fetch_add(1, Relaxed));
+        self.node.put(key, cart(&BTreeSet::from([rival])), PutOptions::default()).await?;
+        self.node.put(key, value, options).await
+    }
+
+    async fn delete(&self, key: &Key, options: DeleteOptions) -> PutResult {
+        self.node.delete(key, options).await
+    }
+
+    async fn keys(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, RequestError> {
+        self.node.keys(bucket, query).await
+    }
+
+    async fn bucket(&self, bucket: &Bytes) -> Result<BucketRegister, RequestError> {
+        self.node.bucket(bucket)
+    }
+
+    async fn set_bucket(
+        &self,
+        bucket: &Bytes,
+        change: BucketChange,
+    ) -> Result<BucketRegister, RequestError> {
+        self.node.set_bucket(bucket, change).await
+    }
+
+    async fn buckets(&self) -> Result<Vec<BucketRegister>, RequestError> {
+        self.node.buckets().await
+    }
+}
+
 #[test]
 fn a_conflict_is_merged_a_bounded_number_of_times_and_then_left_to_the_next_update() {
     simulate(async {
         let world = World::start(Plan::three(50)).await;
-        let (a, key) = (world.node("a"), key("k"));
+        let a = world.node("a");
+        let rivalled = Rivalled { node: a.clone(), rivals: AtomicUsize::new(0) };
         let mut calls = 0;
-        let node = a.clone();
         let options = UpdateOptions::default().writes_max(3);
-        // Somebody writes each time between the read and the write.
-        let rival = |round: usize| {
-            let (node, key) = (node.clone(), key.clone());
-            tokio::task::spawn_local(async move {
-                node.put(&key, value(&format!("rival{round}")), PutOptions::default()).await
-            });
-        };
-        let update = a.update_with(&key, options, |carts| {
+        let merge = |carts: Vec<Value>| {
             calls += 1;
-            rival(calls);
             cart(&items(&carts))
-        });
-        // The closure is called on this thread's `LocalSet`; the rival's put is sent after it
-        // returns and before our own, whose future is polled next.
-        let updated = update.await.unwrap();
-        assert_eq!(calls, usize::from(updated.writes));
-        assert!(updated.writes <= 3, "{updated:?}");
-        let got = get(a, "k", ReadOptions::default().r(3)).await;
-        assert_eq!(items(&got.into_values()).len(), calls, "no rival's write is lost");
+        };
+        let updated = rivalled.update_with(&key("k"), options, merge).await.unwrap();
+        assert_eq!((calls, updated.writes, updated.siblings_left), (3, 3, true));
+        let merged = add(a, "k", "last").await.unwrap();
+        assert_eq!((merged.writes, merged.siblings_left), (1, false));
+        let got = get(world.node("b"), "k", ReadOptions::default().r(3)).await;
+        assert_eq!(texts(&got), ["last rival0 rival1 rival2"]);
     });
 }
 
