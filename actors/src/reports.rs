@@ -4,6 +4,7 @@ use henge_kernel::{
     id::NodeId,
     key::Key,
     membership::{Liveness, StorageState},
+    time::whole_millis,
 };
 use serde::Serialize;
 
@@ -91,9 +92,7 @@ impl ClusterReport {
                     Liveness::Unknown => "unknown",
                 },
                 suspected: state.is_some_and(|state| state.suspected),
-                since_ms: state.map_or(0, |state| {
-                    u64::try_from(now.since(state.since).as_millis()).unwrap_or(u64::MAX)
-                }),
+                since_ms: state.map_or(0, |state| whole_millis(now.since(state.since))),
                 owns: cluster.ring.owned_by(node),
                 incarnation: if own {
                     Some(format!("{:016x}", commons.incarnation.0))
