@@ -22,12 +22,12 @@ use crate::{
         Written,
     },
     commons::{Commons, Phase},
-    events::ActorReport,
     messages::{
         coordinator::{BeginGet, BeginList, BeginPut, Wanted},
         ring_manager::SetBucket,
         storage_shard::{CountBuckets, InspectRecord},
     },
+    meter::ActorReport,
     reports::{ClusterReport, PreferenceReport, Readiness, RingReport},
     settings::Settings,
     transport::faults::Cut,

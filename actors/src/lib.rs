@@ -23,6 +23,7 @@ mod gossip_membership;
 mod handle;
 mod links;
 mod messages;
+mod meter;
 mod node;
 mod peer_link;
 #[cfg(feature = "simulation")]

@@ -2,7 +2,6 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use actix::Actor as _;
 use actix_rt::Arbiter;
 use bytes::Bytes;
 use tokio::{
@@ -238,13 +237,11 @@ async fn run_shard(commons: Arc<Commons>, index: u16, (opened, gate, bound): Ste
 }
 
 fn start_supervisor(commons: &Arc<Commons>) {
-    let interval = commons.settings.telemetry.interval;
-    let supervisor = NodeSupervisor::new(Arc::clone(commons), interval).start();
     let guardian = Guardian {
         clock: Arc::clone(&commons.environment.clock),
         policy: BackoffPolicy::default(),
         seed: 0,
-        parent: supervisor.recipient(),
+        parent: NodeSupervisor::start(Arc::clone(commons)),
     };
     let first = commons.guardian.set(guardian).is_ok();
     debug_assert!(first, "a node has one supervisor");
