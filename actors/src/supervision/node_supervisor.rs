@@ -67,7 +67,7 @@ impl Handler<Told<ChildDown>> for NodeSupervisor {
             reason = down.reason,
             "a child was given up: the node stops"
         );
-        self.commons.end(Ending::Failed {
+        self.commons.end(Ending {
             reason: format!(
                 "{} of shard {} fell too often: {}",
                 down.actor, down.shard, down.reason
