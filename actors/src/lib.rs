@@ -22,6 +22,7 @@ mod front;
 mod gossip_membership;
 mod handle;
 mod links;
+mod listing;
 mod messages;
 mod meter;
 mod node;

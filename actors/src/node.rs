@@ -33,7 +33,8 @@ use crate::{
     },
     storage_shard::{OpenEngine, Opened, StorageShard},
     supervision::{BackoffPolicy, Guardian, NodeSupervisor},
-    transport::Binding,
+    transport::{Binding, TransportError},
+    wire::HeaderTooLong,
 };
 
 /// How long requests in flight may take to end when the node stops.
@@ -286,9 +287,8 @@ fn open_endpoint(shard: &Rc<Shard>) -> Result<(), StartError> {
     if shard.index == 0 {
         start_managers(shard);
     }
-    let too_long = |error: crate::wire::HeaderTooLong| {
-        crate::transport::TransportError::Refused(format!("the hello is too long: {error}"))
-    };
+    let too_long =
+        |error: HeaderTooLong| TransportError::Refused(format!("the hello is too long: {error}"));
     let hello: Bytes = commons.hello(shard.index).encode().map_err(too_long)?;
     let name = commons.settings.node.name.clone();
     let binding = Binding { name, listen, shard: shard.index, hello };
