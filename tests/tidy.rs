@@ -1,9 +1,11 @@
 //! The few rules of the house that no compiler checks: layers, sizes, what may lie where.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const LINES_MAX: usize = 500;
 const MAIN_LINES_MAX: usize = 40;
