@@ -139,7 +139,10 @@ impl HostError {
                     | TlsError::OtherSubject { .. }
                     | TlsError::Unfit { .. }
             ) | Self::Start(
-                StartError::Fact { .. } | StartError::Layout(_) | StartError::Ports { .. }
+                StartError::Fact { .. }
+                    | StartError::Settings(_)
+                    | StartError::Layout(_)
+                    | StartError::Ports { .. }
             )
         )
     }
@@ -176,6 +179,7 @@ fn start_remedy(error: &StartError) -> String {
                 "set {field} back to {stored:?}: it never changes; a new cluster needs a new node.data_dir"
             )
         }
+        StartError::Settings(_) => "correct the configuration; see `henge check-config`".to_owned(),
         StartError::Layout(_) => "correct [[cluster.nodes]]".to_owned(),
         StartError::Ports { .. } => "choose a lower port by node.listen".to_owned(),
         StartError::ShardEnded { .. } => "see the log lines above; this is a bug".to_owned(),

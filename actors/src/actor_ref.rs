@@ -82,11 +82,6 @@ impl<A: Actor<Context = Context<A>>> ActorRef<A> {
         &self.shared.meter
     }
 
-    /// Whether both name the same actor.
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
-    }
-
     /// Whether the actor still takes messages.
     pub fn is_connected(&self) -> bool {
         self.shared.address.connected()

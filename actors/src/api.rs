@@ -59,7 +59,6 @@ pub enum Got {
 
 impl Got {
     /// The context of what was found; empty if nothing was.
-    #[must_use]
     pub fn context(&self) -> Context {
         match self {
             Self::Value { context, .. }
@@ -76,11 +75,9 @@ impl From<Reading> for Got {
         match values.len() {
             0 if context.is_empty() => Self::NotFound,
             0 => Self::Deleted { context },
-            1 => Self::Value {
-                version: Box::new(values.swap_remove(0)),
-                context,
-                concurrent_delete,
-            },
+            1 => {
+                Self::Value { version: Box::new(values.swap_remove(0)), context, concurrent_delete }
+            }
             _ => Self::Siblings { versions: values, context, concurrent_delete },
         }
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     environment::Environment,
     register_file::RegisterFile,
-    settings::Settings,
+    settings::{InvalidSettings, Settings, ShardCount},
     storage::{
         StorageError,
         disk::DiskLock,
@@ -28,6 +28,9 @@ const FORMAT: StateFormat =
 /// Why a node did not start. Nothing was changed in its data directory, unless it is new.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Settings that contradict each other.
+    #[error(transparent)]
+    Settings(#[from] InvalidSettings),
     /// The data directory or a log in it.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -119,29 +122,35 @@ pub fn open_directory(
         ("node.shards".to_owned(), shards.to_string()),
     ];
     own.extend(shared.clone());
-    let incarnation = match stored {
-        Some(stored) => {
-            for ((field, given), (_, stored)) in own.iter().zip(&stored.facts) {
-                if given != stored {
-                    return Err(StartError::Fact {
-                        field: field.clone(),
-                        stored: stored.clone(),
-                        given: given.clone(),
-                        directory: directory.display().to_string(),
-                    });
-                }
-            }
-            Incarnation(stored.incarnation)
-        }
-        None => {
-            let incarnation = environment.entropy.draw("incarnation");
-            let content = serde_json::to_vec(&Stored { incarnation, facts: own })
-                .map_err(|error| failed("describe")(error.into()))?;
-            file.write(&content)?;
-            Incarnation(incarnation)
-        }
+    let incarnation = if let Some(stored) = stored {
+        check_facts(settings, &own, &stored.facts)?;
+        stored.incarnation
+    } else {
+        let incarnation = environment.entropy.draw("incarnation");
+        let content = serde_json::to_vec(&Stored { incarnation, facts: own })
+            .map_err(|error| failed("describe")(error.into()))?;
+        file.write(&content)?;
+        incarnation
     };
+    let incarnation = Incarnation(incarnation);
     Ok(Identity { incarnation, shards, facts: shared, lock })
+}
+
+fn check_facts(
+    settings: &Settings,
+    given: &[(String, String)],
+    stored: &[(String, String)],
+) -> Result<(), StartError> {
+    let mut pairs = given.iter().zip(stored);
+    let different = pairs.find(|((_, given), (_, stored))| given != stored);
+    different.map_or(Ok(()), |((field, given), (_, stored))| {
+        Err(StartError::Fact {
+            field: field.clone(),
+            stored: stored.clone(),
+            given: given.clone(),
+            directory: settings.node.data_dir.display().to_string(),
+        })
+    })
 }
 
 /// The count is fixed at birth; the cores only choose it then.
@@ -150,15 +159,9 @@ fn shards_of(settings: &Settings, stored: Option<&Stored>) -> u16 {
         let (_, shards) = stored.facts.iter().find(|(field, _)| field == "node.shards")?;
         shards.parse().ok()
     });
-    let chosen = settings.node.shards.map(|shards| shards.get());
-    chosen.or(born).unwrap_or_else(shards_by_cores)
-}
-
-/// One core is left to the surfaces and the system where there are more than two.
-fn shards_by_cores() -> u16 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let shards = if cores <= 2 { 1 } else { cores - 1 };
-    u16::try_from(shards).unwrap_or(64).min(64)
+    let chosen = settings.node.shards.map(ShardCount::get);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    chosen.or(born).unwrap_or_else(|| ShardCount::for_cores(cores()).get())
 }
 
 /// What all nodes of a cluster must have been born with.
@@ -167,7 +170,9 @@ fn facts_of(settings: &Settings) -> Vec<(String, String)> {
         .cluster
         .nodes
         .iter()
-        .map(|node| format!("{} (zone {}, weight {})", node.name, node.zone.as_str(), node.weight.get()))
+        .map(|node| {
+            format!("{} (zone {}, weight {})", node.name, node.zone.as_str(), node.weight.get())
+        })
         .collect();
     let mut facts = vec![
         ("cluster.name".to_owned(), settings.cluster.name.as_str().to_owned()),

@@ -41,6 +41,8 @@ pub struct Commons {
     pub node: NodeId,
     /// The life of its data directory.
     pub incarnation: Incarnation,
+    /// Its run, drawn at its start.
+    pub run: u64,
     /// How many shards it has.
     pub shards: u16,
     /// What it was born with, as it tells peers.
@@ -126,6 +128,7 @@ impl Commons {
             cluster_id,
             node,
             incarnation,
+            run: environment.entropy.draw("run"),
             shards,
             facts,
             context_key: ContextKey::of(cluster_id),
@@ -215,6 +218,7 @@ impl Commons {
             cluster: self.cluster_id,
             name: self.settings.node.name.clone(),
             incarnation: self.incarnation,
+            run: self.run,
             shard,
             shards: self.shards,
             facts: self.facts.clone(),

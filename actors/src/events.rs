@@ -181,7 +181,13 @@ pub struct LastTold {
 
 impl Roster {
     /// Makes the meter of an actor and keeps it.
-    pub fn enlist(&self, node: &str, shard: u16, actor: &'static str, instance: String) -> Arc<Meter> {
+    pub fn enlist(
+        &self,
+        node: &str,
+        shard: u16,
+        actor: &'static str,
+        instance: String,
+    ) -> Arc<Meter> {
         let meter = Arc::new(Meter {
             actor,
             instance,
@@ -217,8 +223,7 @@ impl Roster {
         last.counts.resize_with(meters.len(), Default::default);
         for (meter, (handled, failed, waits, runs)) in meters.iter().zip(&mut last.counts) {
             let (all_waits, all_runs) = (meter.waits.counts(), meter.runs.counts());
-            let report =
-                meter.report_of(&all_waits.since(waits), &all_runs.since(runs));
+            let report = meter.report_of(&all_waits.since(waits), &all_runs.since(runs));
             info!(
                 target: ACTOR,
                 actor = report.actor,

@@ -21,8 +21,8 @@ use crate::{
 
 /// The actor.
 pub struct Front {
-    me: ActorRef<Self>,
-    shard: Rc<Shard>,
+    pub(crate) me: ActorRef<Self>,
+    pub(crate) shard: Rc<Shard>,
 }
 
 impl Front {
@@ -56,9 +56,8 @@ impl Shard {
     pub fn converse(self: &Rc<Self>, peer: Peer) {
         let instance = format!("{}/{}", peer.site.name, peer.shard);
         let place = (peer.node, peer.shard);
-        let link = self.start_child(PeerLink::NAME, instance, |me| {
-            PeerLink::new(me, Rc::clone(self), peer)
-        });
+        let link = self
+            .start_child(PeerLink::NAME, instance, |me| PeerLink::new(me, Rc::clone(self), peer));
         self.links.enlist(place, link);
     }
 
@@ -107,10 +106,10 @@ impl Handler<Told<MemberJudged>> for Front {
     type Result = ();
 
     fn handle(&mut self, told: Told<MemberJudged>, _: &mut Self::Context) {
-        let (MemberJudged { node, up }, _handling) = self.me.open(told);
+        let (MemberJudged { node, judgement }, _handling) = self.me.open(told);
         for ((peer, _), link) in self.shard.links.peers() {
             if peer == node {
-                link.tell(PeerJudged { up });
+                link.tell(PeerJudged(judgement));
             }
         }
     }

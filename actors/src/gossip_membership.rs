@@ -20,6 +20,7 @@ use crate::{
     messages::{
         front::{MemberJudged, ShardsKnown},
         gossip_membership::{GossipArrived, LeaveCluster, PeerMet, StorageChanged},
+        peer_link::Judgement,
     },
     shard::Shard,
     wire::ControlMessage,
@@ -30,7 +31,7 @@ const SAMPLE: Duration = Duration::from_secs(1);
 
 /// The actor.
 pub struct GossipMembership {
-    me: ActorRef<Self>,
+    pub(crate) me: ActorRef<Self>,
     shard: Rc<Shard>,
     swim: Swim,
     effects: Vec<SwimEffect>,
@@ -85,15 +86,15 @@ impl GossipMembership {
             }
             SwimEffect::MemberUp { node, .. } => {
                 info!(target: MEMBERSHIP, node = own, peer = name(node), "member up");
-                self.judged(node, true);
+                self.judged(node, Judgement::Up);
             }
             SwimEffect::MemberRenewed { node, .. } => {
                 info!(target: MEMBERSHIP, node = own, peer = name(node), "member renewed");
-                self.judged(node, true);
+                self.judged(node, Judgement::Up);
             }
             SwimEffect::MemberDown { node } => {
                 warn!(target: MEMBERSHIP, node = own, peer = name(node), "member down");
-                self.judged(node, false);
+                self.judged(node, Judgement::Down);
             }
             SwimEffect::MemberSuspected { node } => {
                 info!(target: MEMBERSHIP, node = own, peer = name(node), "member suspected");
@@ -106,9 +107,9 @@ impl GossipMembership {
     }
 
     /// Every shard of the node hears of a judgement: its requests stop waiting for that peer.
-    fn judged(&self, node: NodeId, up: bool) {
+    fn judged(&self, node: NodeId, judgement: Judgement) {
         for front in self.shard.commons.fronts.get().into_iter().flatten() {
-            front.tell(MemberJudged { node, up });
+            front.tell(MemberJudged { node, judgement });
         }
     }
 
@@ -124,7 +125,7 @@ impl GossipMembership {
         let wait = next.since(now) + Duration::from_millis(1);
         let handle = context.run_later(wait, |membership, context| {
             membership.timer = None;
-            membership.step(context, |swim, now, effects| swim.expire(now, effects));
+            membership.step(context, Swim::expire);
         });
         self.timer = Some((next, handle));
     }

@@ -11,6 +11,7 @@ use henge_kernel::{
     coordination::{DeleteOptions, PutOptions, ReadOptions, RequestError},
     id::{NodeId, NodeName},
     key::{Key, PartitionId, Token, check_bucket},
+    units::Size,
 };
 use tokio::{net::lookup_host, sync::oneshot};
 
@@ -39,7 +40,7 @@ const PARTITIONS_AT_ONCE: usize = 16;
 /// The door to a node: cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct NodeHandle {
-    commons: Arc<Commons>,
+    pub(crate) commons: Arc<Commons>,
 }
 
 impl NodeHandle {
@@ -100,7 +101,8 @@ impl NodeHandle {
         }
         let mut after = query.after.as_deref().map(position_from_text).transpose()?;
         let partitions = self.commons.cluster.load().ring.partitions();
-        let first = after.as_ref().map_or(PartitionId(0), |place| place.token.partition(partitions));
+        let first =
+            after.as_ref().map_or(PartitionId(0), |place| place.token.partition(partitions));
         let rest: Vec<PartitionId> = partitions.all().skip_while(|next| *next < first).collect();
         let mut page = KeyPage { keys: Vec::new(), next: None };
         for group in rest.chunks(PARTITIONS_AT_ONCE) {
@@ -152,6 +154,15 @@ impl NodeHandle {
         change: BucketChange,
     ) -> Result<BucketRegister, RequestError> {
         self.serving()?;
+        let wanted = change.apply(&self.bucket(bucket)?.properties)?;
+        let (value, max) = (u64::from(wanted.value_bytes_max), self.value_bytes_max());
+        if value > max {
+            return Err(RequestError::BadRequest {
+                field: "value_bytes_max".into(),
+                value: Size(value).to_string(),
+                limit: format!("at most {} (limits.value_bytes_max of this node)", Size(max)),
+            });
+        }
         let manager = self.commons.ring_manager.get().ok_or_else(not_started)?;
         let (outcome, answer) = oneshot::channel();
         manager.tell(SetBucket { bucket: bucket.clone(), change, outcome });

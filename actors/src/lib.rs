@@ -1,4 +1,4 @@
-//! The embeddable node of Henge: a supervision tree of actors over the kernel.
+#![doc = include_str!("../README.md")]
 
 mod actor_ref;
 pub mod admission;
@@ -6,7 +6,6 @@ pub mod api;
 mod birth;
 mod commons;
 mod coordinator;
-mod coordinator_plan;
 pub mod environment;
 pub mod events;
 mod front;
@@ -16,12 +15,15 @@ mod links;
 mod messages;
 mod node;
 mod peer_link;
+#[cfg(feature = "simulation")]
+mod planted;
 mod register_file;
 pub mod reports;
 mod ring_manager;
 pub mod settings;
 mod shard;
 mod shell;
+#[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod storage;
 mod storage_reports;

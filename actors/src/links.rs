@@ -22,12 +22,15 @@ use crate::{
 /// A shard of a peer.
 pub type PeerShard = (NodeId, u16);
 
+/// A link and the actor that uses it.
+type Owned = (Rc<dyn Link>, ActorRef<PeerLink>);
+
 /// The endpoint of a shard with its links and the actors behind them.
 #[derive(Default)]
 pub struct Links {
     endpoint: RefCell<Option<Rc<dyn Endpoint>>>,
     peers: RefCell<BTreeMap<PeerShard, ActorRef<PeerLink>>>,
-    links: RefCell<BTreeMap<LinkId, (Rc<dyn Link>, ActorRef<PeerLink>)>>,
+    up: RefCell<BTreeMap<LinkId, Owned>>,
     dials: RefCell<BTreeMap<DialId, ActorRef<PeerLink>>>,
     /// Why each peer was last turned away: it comes again and again, the log hears it once.
     refused: RefCell<BTreeMap<NodeName, String>>,
@@ -61,18 +64,15 @@ impl Links {
 
     /// A link by its name, while it is up.
     pub fn link(&self, link: LinkId) -> Option<Rc<dyn Link>> {
-        self.links.borrow().get(&link).map(|(link, _)| Rc::clone(link))
-    }
-
-    /// The newest link whose frames go to `actor`: what it finds after a fall.
-    pub fn link_of(&self, actor: &ActorRef<PeerLink>) -> Option<Rc<dyn Link>> {
-        let links = self.links.borrow();
-        let newest = links.values().rev().find(|(_, owner)| owner.is(actor));
-        newest.map(|(link, _)| Rc::clone(link))
+        self.up.borrow().get(&link).map(|(link, _)| Rc::clone(link))
     }
 
     /// Begins a dial for `actor`.
-    pub fn dial(&self, address: &crate::transport::PeerAddress, actor: &ActorRef<PeerLink>) -> Option<DialId> {
+    pub fn dial(
+        &self,
+        address: &crate::transport::PeerAddress,
+        actor: &ActorRef<PeerLink>,
+    ) -> Option<DialId> {
         let dial = self.endpoint()?.dial(address);
         self.dials.borrow_mut().insert(dial, actor.clone());
         Some(dial)
@@ -83,14 +83,16 @@ impl Shard {
     /// Hands an event of the endpoint to the actor that it concerns.
     pub fn on_transport_event(&self, event: TransportEvent) {
         match event {
-            TransportEvent::Connected { link, hello, dial } => self.on_connected(link, &hello, dial),
+            TransportEvent::Connected { link, hello, dial } => {
+                self.on_connected(link, &hello, dial);
+            }
             TransportEvent::Frames { link, lane, frames } => {
-                if let Some((_, actor)) = self.links.links.borrow().get(&link) {
+                if let Some((_, actor)) = self.links.up.borrow().get(&link) {
                     actor.tell(FramesArrived { link, lane, frames });
                 }
             }
             TransportEvent::Closed { link, reason } => {
-                if let Some((_, actor)) = self.links.links.borrow_mut().remove(&link) {
+                if let Some((_, actor)) = self.links.up.borrow_mut().remove(&link) {
                     actor.tell(LinkDown { link, reason });
                 }
             }
@@ -107,14 +109,15 @@ impl Shard {
         let dialled = dial.and_then(|dial| self.links.dials.borrow_mut().remove(&dial));
         let met = self.accept(&link, hello).and_then(|(node, theirs)| {
             let actor = self.links.peer((node, theirs.shard)).or(dialled.clone());
-            let actor = actor.ok_or_else(|| format!("nobody here talks to its shard {}", theirs.shard))?;
+            let actor =
+                actor.ok_or_else(|| format!("nobody here talks to its shard {}", theirs.shard))?;
             Ok((node, theirs, actor))
         });
         match met {
             Ok((node, theirs, actor)) => {
                 let id = link.id();
-                self.links.links.borrow_mut().insert(id, (link, actor.clone()));
-                actor.tell(LinkUp { link: id });
+                self.links.up.borrow_mut().insert(id, (link, actor.clone()));
+                actor.tell(LinkUp { link: id, run: theirs.run, dialled: dial.is_some() });
                 self.links.refused.borrow_mut().remove(&theirs.name);
                 self.commons.peer_shards.insert(node, theirs.shards);
                 self.commons.met.insert((node, self.index, theirs.shard), ());
@@ -123,7 +126,8 @@ impl Shard {
                 }
             }
             Err(reason) => {
-                let last = self.links.refused.borrow_mut().insert(link.peer().clone(), reason.clone());
+                let last =
+                    self.links.refused.borrow_mut().insert(link.peer().clone(), reason.clone());
                 if last.as_ref() != Some(&reason) {
                     warn!(target: TRANSPORT, node = self.commons.name(), peer = link.peer().as_str(), reason, "a peer was refused");
                 }
@@ -139,7 +143,11 @@ impl Shard {
         let theirs = Hello::decode(hello).map_err(|error| error.to_string())?;
         self.commons.hello(self.index).check(&theirs).map_err(|error| error.to_string())?;
         if theirs.name != *link.peer() {
-            return Err(format!("it calls itself {} but its certificate says {}", theirs.name, link.peer()));
+            return Err(format!(
+                "it calls itself {} but its certificate says {}",
+                theirs.name,
+                link.peer()
+            ));
         }
         let node = NodeId::of(self.commons.cluster_id, &theirs.name);
         let known = self.commons.cluster.load().nodes.contains_key(&node);

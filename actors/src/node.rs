@@ -6,7 +6,7 @@ use actix::Actor as _;
 use actix_rt::Arbiter;
 use bytes::Bytes;
 use tokio::{
-    sync::{oneshot, watch},
+    sync::oneshot,
     time::{sleep, timeout},
 };
 use tracing::{error, info, warn};
@@ -21,9 +21,7 @@ use crate::{
     front::Front,
     gossip_membership::GossipMembership,
     handle::NodeHandle,
-    messages::{
-        front::CloseEndpoint, gossip_membership::LeaveCluster, storage_shard::CloseShard,
-    },
+    messages::{front::CloseEndpoint, gossip_membership::LeaveCluster, storage_shard::CloseShard},
     peer_link::Peer,
     register_file::RegisterFile,
     ring_manager::RingManager,
@@ -80,6 +78,7 @@ impl Node {
         environment: Environment,
         own_threads: bool,
     ) -> Result<Self, StartError> {
+        settings.check()?;
         let identity = open_directory(&settings, &environment)?;
         let (shards, port) = (identity.shards, settings.node.listen.port());
         if port != 0 && port.checked_add(shards - 1).is_none() {
@@ -111,13 +110,13 @@ impl Node {
     /// First every shard opens its log; when all actors are known to each other, all endpoints
     /// are opened.
     async fn start_shards(&mut self, own_threads: bool) -> Result<(), StartError> {
-        let (go, gate) = watch::channel(false);
-        let (mut doors, mut listening) = (Vec::new(), Vec::new());
+        let (mut doors, mut shards) = (Vec::new(), Vec::new());
         for shard in 0..self.commons.shards {
             let (opened, is_open) = oneshot::channel();
             let (bound, is_bound) = oneshot::channel();
-            let (commons, gate) = (Arc::clone(&self.commons), gate.clone());
-            let run = move || run_shard(commons, shard, gate, (opened, bound));
+            let (go, gate) = oneshot::channel();
+            let commons = Arc::clone(&self.commons);
+            let run = move || run_shard(commons, shard, (opened, gate, bound));
             if own_threads {
                 let arbiter = Arbiter::new();
                 arbiter.spawn_fn(move || drop(actix_rt::spawn(run())));
@@ -126,13 +125,14 @@ impl Node {
                 actix_rt::spawn(run());
             }
             doors.push(is_open.await.map_err(|_| StartError::ShardEnded { shard })??);
-            listening.push(is_bound);
+            shards.push((go, is_bound));
         }
         let (fronts, storages) = doors.into_iter().map(|door| (door.front, door.storage)).unzip();
-        let first = self.commons.fronts.set(fronts).is_ok() && self.commons.storages.set(storages).is_ok();
+        let first =
+            self.commons.fronts.set(fronts).is_ok() && self.commons.storages.set(storages).is_ok();
         debug_assert!(first, "a node starts once");
-        go.send_replace(true);
-        for (shard, is_bound) in (0..).zip(listening) {
+        for (shard, (go, is_bound)) in (0..).zip(shards) {
+            let _ = go.send(());
             is_bound.await.map_err(|_| StartError::ShardEnded { shard })??;
         }
         Ok(())
@@ -215,16 +215,15 @@ impl Node {
     }
 }
 
-type Opening = oneshot::Sender<Result<Doors, StartError>>;
-type Listening = oneshot::Sender<Result<(), StartError>>;
+/// The steps of a start as a shard tells them: its log is open; wait; its endpoint listens.
+type Steps = (
+    oneshot::Sender<Result<Doors, StartError>>,
+    oneshot::Receiver<()>,
+    oneshot::Sender<Result<(), StartError>>,
+);
 
 /// The life of one shard, on its thread.
-async fn run_shard(
-    commons: Arc<Commons>,
-    index: u16,
-    mut gate: watch::Receiver<bool>,
-    (opened, bound): (Opening, Listening),
-) {
+async fn run_shard(commons: Arc<Commons>, index: u16, (opened, gate, bound): Steps) {
     if index == 0 {
         start_supervisor(&commons);
     }
@@ -233,8 +232,7 @@ async fn run_shard(
         Ok(doors) => drop(opened.send(Ok(doors))),
         Err(error) => return drop(opened.send(Err(error))),
     }
-    let asked_to_go = gate.wait_for(|go| *go).await.is_ok();
-    if asked_to_go {
+    if gate.await.is_ok() {
         let _ = bound.send(open_endpoint(&shard));
     }
 }
@@ -326,6 +324,7 @@ fn start_managers(shard: &Rc<Shard>) {
     let membership = shard.start_child(GossipMembership::NAME, String::new(), |me| {
         GossipMembership::new(me, Rc::clone(shard))
     });
-    let first = commons.ring_manager.set(ring_manager).is_ok() && commons.membership.set(membership).is_ok();
+    let first = commons.ring_manager.set(ring_manager).is_ok()
+        && commons.membership.set(membership).is_ok();
     debug_assert!(first, "a node has one of each");
 }

@@ -3,8 +3,9 @@
 //! Parent: `NodeSupervisor`. A restart loses the requests that wait for answers; their askers are
 //! told so. The link itself outlives the fall and is taken up again.
 //!
-//! Of two nodes the one with the smaller id dials, so that a pair of shards has one link. A dial
-//! that fails is repeated until it does not; nobody waits for it.
+//! Either side dials while it has no link, the one with the smaller id first, so that a pair of
+//! shards has one link, and a node that restarted is not at the mercy of peers that still believe
+//! in the links of its earlier run. A dial that fails is repeated until it does not.
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
@@ -24,8 +25,8 @@ use crate::{
         coordinator::{BeginForwarded, ReplyTo},
         gossip_membership::GossipArrived,
         peer_link::{
-            DialFailed, FramesArrived, LinkDown, LinkUp, PeerJudged, SendControl, SendReply,
-            SendRequest,
+            DialFailed, FramesArrived, Judgement, LinkDown, LinkUp, PeerJudged, SendControl,
+            SendReply, SendRequest,
         },
         ring_manager::{PeerReached, RegisterAnswered, RegistersArrived},
         storage_shard::{ListKeys, ReadRecord, StoreRecord},
@@ -40,15 +41,19 @@ use crate::{
 const REDIAL_FIRST: Duration = Duration::from_millis(50);
 /// The longest pause: a peer that returns is found within this and the time of one dial.
 const REDIAL_LONGEST: Duration = Duration::from_millis(400);
+/// How much longer the node with the greater id waits with a dial.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Two links that come up within this time are two dials that crossed.
+const CROSSED: Duration = Duration::from_secs(1);
 /// How often requests are looked through for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// The actor.
 pub struct PeerLink {
-    me: ActorRef<Self>,
+    pub(crate) me: ActorRef<Self>,
     shard: Rc<Shard>,
     peer: Peer,
-    link: Option<Rc<dyn Link>>,
+    link: Option<Current>,
     dialling: Option<DialId>,
     redial_after: Duration,
     /// Why the last dial failed: the log hears each reason once.
@@ -68,9 +73,20 @@ pub struct Peer {
     pub site: Site,
 }
 
+/// The link in use.
+struct Current {
+    link: Rc<dyn Link>,
+    /// The run of the process at its other end.
+    run: u64,
+    dialled: bool,
+    since: Instant,
+}
+
 struct Waiting {
     reply: ReplyTo,
     deadline: Instant,
+    /// On which link it was asked.
+    link: LinkId,
 }
 
 /// To itself: dial, if there is still nobody.
@@ -97,12 +113,13 @@ impl PeerLink {
         }
     }
 
-    fn dials(&self) -> bool {
+    /// Whether this node is the one that dials first.
+    fn is_smaller(&self) -> bool {
         self.shard.commons.node < self.peer.node
     }
 
     fn dial(&mut self) {
-        if self.link.is_some() || self.dialling.is_some() || !self.dials() {
+        if self.link.is_some() || self.dialling.is_some() {
             return;
         }
         let Some(port) = self.peer.site.port.checked_add(self.peer.shard) else { return };
@@ -111,28 +128,64 @@ impl PeerLink {
         self.dialling = self.shard.links.dial(&address, &self.me);
     }
 
-    fn redial_later(&mut self, context: &mut Context<Self>) {
-        if self.dials() {
-            context.notify_later(Dial, self.redial_after);
-            self.redial_after = (self.redial_after * 2).min(REDIAL_LONGEST);
+    fn dial_later(&mut self, context: &mut Context<Self>) {
+        let patience = if self.is_smaller() { Duration::ZERO } else { PATIENCE };
+        context.notify_later(Dial, self.redial_after + patience);
+        self.redial_after = (self.redial_after * 2).min(REDIAL_LONGEST);
+    }
+
+    /// Whether a second link to `run` is one of two dials that crossed.
+    fn is_crossed(&self, run: u64, dialled: bool) -> bool {
+        self.link.as_ref().is_some_and(|current| {
+            current.run == run
+                && current.dialled != dialled
+                && self.now().since(current.since) < CROSSED
+        })
+    }
+
+    /// The link is of no use: whoever waits for an answer on it learns so at once.
+    fn lose_link(&mut self, reason: &str) {
+        if let Some(current) = self.link.take() {
+            current.link.close(reason);
+            self.fail_waiting(current.link.id());
         }
     }
 
-    /// The link is gone: whoever waits for it learns so at once.
-    fn lose_link(&mut self, reason: &str) {
-        if let Some(link) = self.link.take() {
-            link.close(reason);
-        }
-        for waiting in std::mem::take(&mut self.waiting).into_values() {
+    fn fail_waiting(&mut self, link: LinkId) {
+        for (_, waiting) in self.waiting.extract_if(.., |_, waiting| waiting.link == link) {
             waiting.reply.answer(PeerReply::Failed(Failure::Lost));
         }
     }
 
-    fn send(&mut self, lane: Lane, frame: Result<Frame, HeaderTooLong>) -> Result<(), Failure> {
-        let link = self.link.as_ref().ok_or(Failure::Unreachable)?;
-        let sent = frame.map_err(|error| error.to_string()).and_then(|frame| {
-            link.send(lane, frame).map_err(|error| error.to_string())
+    /// A link that is not used any more goes when what is on its way has arrived.
+    fn retire(link: &Rc<dyn Link>, context: &mut Context<Self>) {
+        let link = Rc::downgrade(link);
+        context.run_later(CROSSED, move |_, _| {
+            if let Some(link) = link.upgrade() {
+                link.close("two dials crossed");
+            }
         });
+    }
+
+    fn is_current(&self, link: LinkId) -> bool {
+        self.link.as_ref().is_some_and(|current| current.link.id() == link)
+    }
+
+    /// Sends on the current link; tells which that is.
+    fn send(&self, lane: Lane, frame: Result<Frame, HeaderTooLong>) -> Result<LinkId, Failure> {
+        let link = &self.link.as_ref().ok_or(Failure::Unreachable)?.link;
+        self.send_on(link.as_ref(), lane, frame).map(|()| link.id())
+    }
+
+    fn send_on(
+        &self,
+        link: &dyn Link,
+        lane: Lane,
+        frame: Result<Frame, HeaderTooLong>,
+    ) -> Result<(), Failure> {
+        let sent = frame
+            .map_err(|error| error.to_string())
+            .and_then(|frame| link.send(lane, frame).map_err(|error| error.to_string()));
         sent.map_err(|reason| {
             self.me.meter().rejected();
             debug!(target: TRANSPORT, peer = %self.peer.site.name, reason, "a frame was not taken");
@@ -146,8 +199,8 @@ impl PeerLink {
         let correlation = if reply.is_some() { self.next_correlation() } else { 0 };
         let sent = self.send(Lane::Request, request.encode(correlation, remaining));
         match (sent, reply) {
-            (Ok(()), Some(reply)) => {
-                self.waiting.insert(correlation, Waiting { reply, deadline });
+            (Ok(link), Some(reply)) => {
+                self.waiting.insert(correlation, Waiting { reply, deadline, link });
             }
             (Err(failure), Some(reply)) => reply.answer(PeerReply::Failed(failure)),
             (_, None) => {}
@@ -284,16 +337,18 @@ impl Actor for PeerLink {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.run_interval(SWEEP, |link, _| link.forget_late());
-        if self.link.is_none() {
+        if self.is_smaller() {
             self.dial();
+        } else {
+            self.dial_later(context);
         }
     }
 }
 
 impl Supervised for PeerLink {
     fn restarting(&mut self, _: &mut Self::Context) {
-        let link = self.shard.links.link_of(&self.me);
-        *self = Self { link, ..Self::new(self.me.clone(), Rc::clone(&self.shard), self.peer.clone()) };
+        let fresh = Self::new(self.me.clone(), Rc::clone(&self.shard), self.peer.clone());
+        *self = Self { link: self.link.take(), ..fresh };
     }
 }
 
@@ -308,13 +363,25 @@ impl Handler<Dial> for PeerLink {
 impl Handler<Told<LinkUp>> for PeerLink {
     type Result = ();
 
-    fn handle(&mut self, told: Told<LinkUp>, _: &mut Self::Context) {
-        let (LinkUp { link }, _handling) = self.me.open(told);
+    fn handle(&mut self, told: Told<LinkUp>, context: &mut Self::Context) {
+        let (LinkUp { link, run, dialled }, _handling) = self.me.open(told);
+        if dialled {
+            self.dialling = None;
+        }
         let Some(link) = self.shard.links.link(link) else { return };
+        if self.is_crossed(run, dialled) {
+            // Both sides keep the link of the node with the smaller id.
+            if dialled != self.is_smaller() {
+                return Self::retire(&link, context);
+            }
+            if let Some(current) = self.link.take() {
+                Self::retire(&current.link, context);
+            }
+        }
+        // Any other second link is better than the first, which the peer has lost or never had.
         self.lose_link("replaced by a newer link");
         info!(target: TRANSPORT, node = self.shard.commons.name(), peer = %self.peer.site.name, shard = self.peer.shard, "link up");
-        self.link = Some(link);
-        self.dialling = None;
+        self.link = Some(Current { link, run, dialled, since: self.now() });
         self.failed = None;
         self.redial_after = REDIAL_FIRST;
         if let (0, 0, Some(ring_manager)) =
@@ -330,10 +397,12 @@ impl Handler<Told<LinkDown>> for PeerLink {
 
     fn handle(&mut self, told: Told<LinkDown>, context: &mut Self::Context) {
         let (LinkDown { link, reason }, _handling) = self.me.open(told);
-        if self.link.as_ref().is_some_and(|current| current.id() == link) {
+        if self.is_current(link) {
             info!(target: TRANSPORT, node = self.shard.commons.name(), peer = %self.peer.site.name, reason, "link down");
             self.lose_link(&reason);
-            self.redial_later(context);
+            self.dial_later(context);
+        } else {
+            self.fail_waiting(link);
         }
     }
 }
@@ -349,7 +418,7 @@ impl Handler<Told<DialFailed>> for PeerLink {
             }
             self.failed = Some(reason);
             self.dialling = None;
-            self.redial_later(context);
+            self.dial_later(context);
         }
     }
 }
@@ -360,13 +429,17 @@ impl Handler<Told<PeerJudged>> for PeerLink {
     /// A link to a peer that is down is of no use: QUIC's probes back off to twice the outage, so
     /// a fresh dial is back sooner.
     fn handle(&mut self, told: Told<PeerJudged>, context: &mut Self::Context) {
-        let (PeerJudged { up }, _handling) = self.me.open(told);
-        if up {
-            self.redial_after = REDIAL_FIRST;
-            self.dial();
-        } else if self.link.is_some() {
-            self.lose_link("membership judged this node down");
-            self.redial_later(context);
+        let (PeerJudged(judgement), _handling) = self.me.open(told);
+        match judgement {
+            Judgement::Up => {
+                self.redial_after = REDIAL_FIRST;
+                self.dial();
+            }
+            Judgement::Down if self.link.is_some() => {
+                self.lose_link("membership judged this node down");
+                self.dial_later(context);
+            }
+            Judgement::Down => {}
         }
     }
 }
@@ -402,13 +475,12 @@ impl Handler<Told<SendReply>> for PeerLink {
 
     fn handle(&mut self, told: Told<SendReply>, _: &mut Self::Context) {
         let (SendReply { link, correlation, reply }, _handling) = self.me.open(told);
-        let current = self.link.as_ref().is_some_and(|current| current.id() == link);
-        if current && correlation != 0 {
-            let frame = reply.encode(correlation).or_else(|_| {
-                PeerReply::Failed(Failure::Refused).encode(correlation)
-            });
+        if let (Some(link), 1..) = (self.shard.links.link(link), correlation) {
+            let frame = reply
+                .encode(correlation)
+                .or_else(|_| PeerReply::Failed(Failure::Refused).encode(correlation));
             // A peer too slow to take its answer times out; it is told nothing else.
-            let _ = self.send(Lane::Request, frame);
+            let _ = self.send_on(link.as_ref(), Lane::Request, frame);
         }
     }
 }

@@ -244,7 +244,8 @@ impl Readiness {
             return Self::Ready;
         }
         let (members, cluster) = (commons.members.load(), commons.cluster.load());
-        let settled = |node: NodeId| commons.has_met(node) || members.is_down(node);
+        let reached = |node: NodeId| members.is_up(node) && commons.has_met(node);
+        let settled = |node: NodeId| reached(node) || members.is_down(node);
         let waiting: Vec<_> = cluster
             .nodes
             .iter()

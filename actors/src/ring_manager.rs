@@ -16,6 +16,7 @@ use henge_kernel::{
     coordination::{Fate, RequestError},
     machine::Machine as _,
     time::Instant,
+    units::Size,
 };
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
@@ -40,7 +41,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// The actor.
 pub struct RingManager {
-    me: ActorRef<Self>,
+    pub(crate) me: ActorRef<Self>,
     shard: Rc<Shard>,
     file: RegisterFile,
     settings: BTreeMap<u64, UnderWay>,
@@ -84,7 +85,9 @@ impl RingManager {
     fn keep(&self, table: BucketTable) -> Result<(), RequestError> {
         self.file.write(&table).map_err(|error| {
             error!(target: MEMBERSHIP, %error, "bucket properties were not stored");
-            RequestError::NotReady { reason: format!("cannot store the properties: {error}").into() }
+            RequestError::NotReady {
+                reason: format!("cannot store the properties: {error}").into(),
+            }
         })?;
         let view = ClusterView { buckets: Arc::new(table), ..ClusterView::clone(&self.view()) };
         self.shard.commons.cluster.publish(view);
@@ -140,12 +143,26 @@ impl RingManager {
         let view = self.view();
         let register = view.buckets.propose(bucket, change, used, self.shard.commons.node);
         let register = register.map_err(refusal)?;
+        self.check_value_limit(&register)?;
         let mut table = BucketTable::clone(&view.buckets);
         let changed = table.merge(register.clone()).map_err(|full| refusal(full.into()))?;
         if changed {
             self.keep(table)?;
         }
         Ok((register, changed))
+    }
+
+    /// A node takes no larger values than it was told, whatever a bucket says.
+    fn check_value_limit(&self, register: &BucketRegister) -> Result<(), RequestError> {
+        let max = self.shard.commons.settings.limits.value_bytes_max;
+        if u64::from(register.properties.value_bytes_max) <= max {
+            return Ok(());
+        }
+        Err(RequestError::BadRequest {
+            field: "value_bytes_max".into(),
+            value: Size(register.properties.value_bytes_max.into()).to_string(),
+            limit: format!("at most {} (limits.value_bytes_max)", Size(max)),
+        })
     }
 
     /// Begins to carry a register to the other members.
@@ -173,11 +190,14 @@ impl RingManager {
                     let registers = vec![register];
                     self.shard.send_control(node, ControlMessage::Registers { ticket, registers });
                 }
-                SettingEffect::Establish => self.replace(BucketRegister { established: true, ..register }),
-                SettingEffect::Withdraw(before) => self.replace(before),
+                SettingEffect::Establish => {
+                    self.replace(&BucketRegister { established: true, ..register });
+                }
+                SettingEffect::Withdraw(before) => self.replace(&before),
                 SettingEffect::Reply(answer) => {
                     if let Some(outcome) = under_way.outcome.take() {
-                        let answer = answer.map(|()| BucketRegister { established: true, ..register });
+                        let answer =
+                            answer.map(|()| BucketRegister { established: true, ..register });
                         let _ = outcome.send(answer.map_err(failure));
                     }
                 }
@@ -188,10 +208,10 @@ impl RingManager {
         }
     }
 
-    fn replace(&self, register: BucketRegister) {
+    fn replace(&self, register: &BucketRegister) {
         let mut table = BucketTable::clone(&self.view().buckets);
         if table.merge(register.clone()) == Ok(true) && self.keep(table).is_ok() {
-            self.broadcast(&register);
+            self.broadcast(register);
         }
     }
 
@@ -199,45 +219,48 @@ impl RingManager {
     fn take_in(&mut self, arrived: RegistersArrived, used: &[Bytes]) {
         let RegistersArrived { from, registers, ticket } = arrived;
         let mut table = BucketTable::clone(&self.view().buckets);
-        let mut changed = false;
-        let mut refused = None;
+        let (mut changed, mut refused, mut newer) = (false, None, Vec::new());
         for register in registers {
-            match self.refuse(&table, &register, used) {
-                Some(why) => refused = Some(why),
-                None => changed |= table.merge(register).unwrap_or(false),
+            if let Some(why) = refuse(&table, &register, used) {
+                refused = Some(why);
+                continue;
             }
+            changed |= table.merge(register.clone()).unwrap_or(false);
+            newer.extend(table.get(&register.name).filter(|held| **held != register).cloned());
         }
         if changed && self.keep(table).is_err() {
             // Not stored, so not acknowledged: the setter asks again.
             return;
         }
+        if changed {
+            self.end_overtaken();
+        }
         if let Some(why) = &refused {
             warn!(target: MEMBERSHIP, field = why.field, fixed = why.fixed, value = why.value, "data here contradicts a bucket's new properties");
         }
-        if ticket != 0 {
+        if !newer.is_empty() {
+            // What is in force here beats what came: that was not stored, and the peer must know.
+            let message = ControlMessage::Registers { ticket: 0, registers: newer };
+            self.shard.send_control(from, message);
+        } else if ticket != 0 {
             self.shard.send_control(from, ControlMessage::RegisterAnswered { ticket, refused });
         }
     }
 
-    /// A choice of `n` or `conflict` that is not established yet, for a bucket that holds data
-    /// under other ones. What is established was agreed on by every member, this one included.
-    fn refuse(
-        &self,
-        table: &BucketTable,
-        register: &BucketRegister,
-        used: &[Bytes],
-    ) -> Option<RegisterRefused> {
-        if register.established || table.get(&register.name).is_some() || !used.contains(&register.name) {
-            return None;
+    /// Settings under way whose place another one has taken.
+    fn end_overtaken(&mut self) {
+        let (view, now) = (self.view(), self.now());
+        let tickets: Vec<u64> = self.settings.keys().copied().collect();
+        for ticket in tickets {
+            let mut effects = Vec::new();
+            if let Some(under_way) = self.settings.get_mut(&ticket)
+                && let Some(held) = view.buckets.get(&under_way.run.register().name)
+                && held.version != under_way.run.version()
+            {
+                under_way.run.handle(now, SettingEvent::Overtaken(held.clone()), &mut effects);
+            }
+            self.perform(ticket, effects);
         }
-        let (old, new) = (table.defaults(), &register.properties);
-        let refused = |field: &str, fixed: String, value: String| {
-            Some(RegisterRefused { field: field.to_owned(), fixed, value })
-        };
-        if old.n != new.n {
-            return refused("n", old.n.to_string(), new.n.to_string());
-        }
-        refused("conflict", conflict_name(old.conflict).to_owned(), conflict_name(new.conflict).to_owned())
     }
 
     fn tick(&mut self) {
@@ -269,6 +292,31 @@ impl RingManager {
     }
 }
 
+/// A choice of `n` or `conflict` that is not established yet, for a bucket that holds data
+/// under other ones. What is established was agreed on by every member, this one included.
+fn refuse(
+    table: &BucketTable,
+    register: &BucketRegister,
+    used: &[Bytes],
+) -> Option<RegisterRefused> {
+    if register.established || table.get(&register.name).is_some() || !used.contains(&register.name)
+    {
+        return None;
+    }
+    let (old, new) = (table.defaults(), &register.properties);
+    let refused = |field: &str, fixed: String, value: String| {
+        Some(RegisterRefused { field: field.to_owned(), fixed, value })
+    };
+    if old.n != new.n {
+        return refused("n", old.n.to_string(), new.n.to_string());
+    }
+    refused(
+        "conflict",
+        conflict_name(old.conflict).to_owned(),
+        conflict_name(new.conflict).to_owned(),
+    )
+}
+
 fn refusal(refused: SetRefused) -> RequestError {
     match refused {
         SetRefused::Name(invalid) => invalid.into(),
@@ -290,6 +338,7 @@ fn failure(failed: SettingFailed) -> RequestError {
         SettingFailed::Fixed { field, fixed, value } => {
             RequestError::BucketPropertyFixed { field: field.into(), fixed, value }
         }
+        SettingFailed::Overtaken { used, newest } => RequestError::StaleProperties { used, newest },
         SettingFailed::Unreached { needed, got } => {
             let small = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
             RequestError::QuorumNotMet {

@@ -1,7 +1,7 @@
 //! What all actors of one shard share. It never leaves the shard's thread.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
     sync::Arc,
 };
@@ -10,13 +10,8 @@ use actix::{Actor, Context, Supervised};
 use henge_kernel::coordination::hedge::Hedging;
 
 use crate::{
-    actor_ref::ActorRef,
-    commons::Commons,
-    coordinator::Coordinator,
-    links::Links,
-    messages::gossip_membership::StorageChanged,
-    shell::DeadlineWheel,
-    storage_shard::StorageShard,
+    actor_ref::ActorRef, commons::Commons, coordinator::Coordinator, links::Links,
+    messages::gossip_membership::StorageChanged, shell::DeadlineWheel, storage_shard::StorageShard,
     supervision::Child,
 };
 
@@ -34,7 +29,12 @@ pub struct Shard {
     pub hedging: RefCell<Hedging>,
     storage: OnceCell<ActorRef<StorageShard>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
+    tails: Cell<usize>,
 }
+
+/// Requests of one shard that are answered but not finished: a peer that is silent until it is
+/// known as down must not take the places of those that come.
+const TAILS_MAX: usize = 8192;
 
 impl Shard {
     /// A shard without actors.
@@ -48,6 +48,7 @@ impl Shard {
             hedging: RefCell::default(),
             storage: OnceCell::new(),
             idle: RefCell::default(),
+            tails: Cell::new(0),
         })
     }
 
@@ -92,6 +93,18 @@ impl Shard {
     /// Takes back a coordinator whose request is finished.
     pub fn give_back(&self, coordinator: ActorRef<Coordinator>) {
         self.idle.borrow_mut().push(coordinator);
+    }
+
+    /// An answered request wants to go on; false if too many do.
+    pub fn begin_tail(&self) -> bool {
+        let tails = self.tails.get();
+        self.tails.set(tails + usize::from(tails < TAILS_MAX));
+        tails < TAILS_MAX
+    }
+
+    /// An answered request is finished.
+    pub fn end_tail(&self) {
+        self.tails.set(self.tails.get().saturating_sub(1));
     }
 
     /// Tells membership what became of the storage, if it is there already.

@@ -34,11 +34,8 @@ struct Alarm {
 impl DeadlineWheel {
     /// Starts the wheel's one task on the current `LocalSet`.
     pub fn start(clock: Arc<dyn Clock>) -> Rc<Self> {
-        let wheel = Rc::new(Self {
-            clock,
-            slots: RefCell::new(BTreeMap::new()),
-            earlier: Notify::new(),
-        });
+        let wheel =
+            Rc::new(Self { clock, slots: RefCell::new(BTreeMap::new()), earlier: Notify::new() });
         let turning = Rc::downgrade(&wheel);
         actix_rt::spawn(async move {
             while let Some(wheel) = turning.upgrade() {
@@ -72,9 +69,8 @@ impl DeadlineWheel {
         }
         let next = self.slots.borrow().first_key_value().map(|(slot, _)| slot * SLOT);
         // An empty wheel looks up now and then only to notice that its shard is gone.
-        let pause = next.map_or(Duration::from_secs(1), |next| {
-            Duration::from_micros(next.saturating_sub(now))
-        });
+        let pause = next
+            .map_or(Duration::from_secs(1), |next| Duration::from_micros(next.saturating_sub(now)));
         let earlier = self.earlier.notified();
         futures_util::future::select(std::pin::pin!(sleep(pause)), std::pin::pin!(earlier)).await;
     }

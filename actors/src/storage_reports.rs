@@ -56,7 +56,8 @@ pub fn list_keys(
 
 fn is_live(engine: &dyn Engine, key: &Key, wall: WallMillis) -> bool {
     let Ok(Some(payload)) = engine.get(key.token(), key) else { return false };
-    let record = Record::replicated_part(&payload).and_then(|part| Record::decode_replicated(&part));
+    let record =
+        Record::replicated_part(&payload).and_then(|part| Record::decode_replicated(&part));
     record.is_ok_and(|record| !record.read(wall).values.is_empty())
 }
 

@@ -48,12 +48,14 @@ pub struct Opened {
     pub suspect: bool,
 }
 
+/// How often each partition has been reaped. Nothing reaps yet.
+const GENERATION: Generation = Generation(0);
 /// A batch is written when it holds this many bytes, even if the mailbox is not empty.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// The actor.
 pub struct StorageShard {
-    me: ActorRef<Self>,
+    pub(crate) me: ActorRef<Self>,
     shard: Rc<Shard>,
     open: OpenEngine,
     engine: Box<dyn Engine>,
@@ -100,11 +102,6 @@ impl StorageShard {
         self.now() > deadline
     }
 
-    /// How often this partition has been reaped. Nothing reaps yet.
-    fn generation(&self) -> Generation {
-        Generation::default()
-    }
-
     /// The record of a key as this run of the shard may use it; what waits to be written counts.
     fn load(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
         self.write_if_waiting(token);
@@ -123,10 +120,8 @@ impl StorageShard {
         let Some(payload) = self.engine.get(token, &request.key)? else {
             return Ok(PeerReply::Nothing { complete });
         };
-        let corrupt = |_| StorageError::Corrupt {
-            key: request.key.clone(),
-            detail: "it does not decode",
-        };
+        let corrupt =
+            |_| StorageError::Corrupt { key: request.key.clone(), detail: "it does not decode" };
         let record = Record::replicated_part(&payload).map_err(corrupt)?;
         if let Some(known) = request.known {
             let held = Record::decode_replicated(&record).map_err(corrupt)?;
@@ -134,7 +129,7 @@ impl StorageShard {
                 return Ok(PeerReply::Same { complete });
             }
         }
-        Ok(PeerReply::Found { record, generation: self.generation(), complete })
+        Ok(PeerReply::Found { record, generation: GENERATION, complete })
     }
 
     fn mint(&mut self, request: MintRecord) {
@@ -147,16 +142,8 @@ impl StorageShard {
         };
         let wall = self.shard.commons.environment.clock.wall();
         let reaped_stamp = Stamp::default();
-        let write = Write {
-            context,
-            content,
-            write_id,
-            expires_at,
-            wall,
-            reaped_stamp,
-            conflict,
-            limits,
-        };
+        let write =
+            Write { context, content, write_id, expires_at, wall, reaped_stamp, conflict, limits };
         let written = match record.write(&mut self.minter, write) {
             Ok(written) => written,
             Err(refused) => return request.reply.answer(PeerReply::Refused(refused.into())),
@@ -173,10 +160,9 @@ impl StorageShard {
         record.encode_replicated(&mut payload);
         let encoded = Bytes::copy_from_slice(&payload[own..]);
         let minted = written.minted;
-        let generation = self.generation();
+        let generation = GENERATION;
         let record = Arc::new(record);
-        let answer =
-            PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
+        let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if minted {
             self.enqueue(token, key, payload, request.reply, answer);
         } else {
@@ -185,7 +171,7 @@ impl StorageShard {
     }
 
     fn store(&mut self, request: StoreRecord) {
-        if request.generation < self.generation() {
+        if request.generation < GENERATION {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
         let token = request.key.token();
@@ -226,7 +212,14 @@ impl StorageShard {
         })
     }
 
-    fn enqueue(&mut self, token: Token, key: Key, payload: Vec<u8>, reply: ReplyTo, answer: PeerReply) {
+    fn enqueue(
+        &mut self,
+        token: Token,
+        key: Key,
+        payload: Vec<u8>,
+        reply: ReplyTo,
+        answer: PeerReply,
+    ) {
         self.batch.bytes += payload.len();
         self.batch.writes.push((token, key, payload));
         self.batch.answers.push((reply, answer));
@@ -253,7 +246,11 @@ impl StorageShard {
             .map(|((token, key, _), payload)| Change::Record { token: *token, key, payload })
             .collect();
         match self.engine.append(&changes) {
-            Ok(_) => answers.into_iter().for_each(|(reply, answer)| reply.answer(answer)),
+            Ok(_) => {
+                for (reply, answer) in answers {
+                    reply.answer(answer);
+                }
+            }
             Err(error) => {
                 error!(target: STORAGE, shard = self.shard.index, %error, "a batch was not written");
                 // What a failed write left on the disk is unknown; what was refused whole is not.
@@ -261,7 +258,9 @@ impl StorageShard {
                     PeerReply::Failed(_) => PeerReply::Failed(Failure::Lost),
                     refused => refused,
                 };
-                answers.into_iter().for_each(|(reply, _)| reply.answer(answer.clone()));
+                for (reply, _) in answers {
+                    reply.answer(answer.clone());
+                }
                 self.judge();
             }
         }

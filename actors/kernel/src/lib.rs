@@ -1,7 +1,4 @@
-//! The rules of Henge as pure code.
-//!
-//! Nothing here reads a clock, draws entropy, opens a file or a socket: time, randomness and the
-//! view of the members are arguments. The dependency list of this package is the proof.
+#![doc = include_str!("../README.md")]
 //!
 //! | module | rules |
 //! | --- | --- |

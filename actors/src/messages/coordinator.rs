@@ -1,8 +1,8 @@
 //! To [`Coordinator`](crate::coordinator::Coordinator).
 
 use henge_kernel::{
-    coordination::{DeleteOptions, Failure, PutOptions, ReadOptions, RequestError},
     causality::Value,
+    coordination::{DeleteOptions, Failure, PutOptions, ReadOptions, RequestError},
     id::NodeId,
     key::{Key, PartitionId},
 };

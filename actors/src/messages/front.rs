@@ -3,13 +3,15 @@
 pub use super::coordinator::{BeginGet, BeginList, BeginPut};
 use henge_kernel::id::NodeId;
 
+use super::peer_link::Judgement;
+
 /// Membership judged a node.
 #[derive(Clone, Copy, Debug)]
 pub struct MemberJudged {
     /// Which.
     pub node: NodeId,
-    /// Whether it is up now.
-    pub up: bool,
+    /// What it is now.
+    pub judgement: Judgement,
 }
 
 /// How many shards a peer has is known now.

@@ -40,6 +40,10 @@ pub struct SendControl(pub ControlMessage);
 pub struct LinkUp {
     /// Which.
     pub link: LinkId,
+    /// The run of the peer's process.
+    pub run: u64,
+    /// Whether this node dialled.
+    pub dialled: bool,
 }
 
 /// A link to this peer is gone.
@@ -73,7 +77,13 @@ pub struct FramesArrived {
 
 /// Membership judged the peer.
 #[derive(Clone, Copy, Debug)]
-pub struct PeerJudged {
-    /// Whether it is up now.
-    pub up: bool,
+pub struct PeerJudged(pub Judgement);
+
+/// What membership says of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is up.
+    Up,
+    /// It is down.
+    Down,
 }

@@ -2,11 +2,11 @@
 //! here, so that a test can put a machine without one, and without mercy, in its place.
 //!
 //! Calls are synchronous, because writes to the page cache and reads from it are faster than any
-//! hand-over to a thread. The one call that waits for the device in ordinary service is a request
-//! with a completion instead: see [`SyncLane`].
+//! hand-over to a thread. Those that wait for the device say so; in ordinary service that wait is a
+//! request with a completion instead, see [`SyncLane`].
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Receives the outcome of a [`SyncLane::request`]; runs on whatever thread did the sync.
@@ -75,16 +75,6 @@ pub trait DiskLock: Send {}
 /// Whoever requests bounds how many are under way; the log's shard keeps to one.
 /// Dropping the lane finishes what was requested first.
 pub trait SyncLane: Send {
-    /// Syncs `targets` in their order, stopping at the first error, then calls `done`. What is
-    /// written after this call is not covered.
-    fn request(&self, targets: Vec<SyncTarget>, done: SyncDone);
-}
-
-/// What a [`SyncLane`] can sync.
-#[derive(Clone)]
-pub enum SyncTarget {
-    /// The bytes of a file.
-    File(Arc<dyn DiskFile>),
-    /// The names in a directory.
-    Directory(PathBuf),
+    /// Does [`DiskFile::sync`], then calls `done`. What is written after this call is not covered.
+    fn request(&self, file: Arc<dyn DiskFile>, done: SyncDone);
 }

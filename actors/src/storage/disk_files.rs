@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use super::disk::{Disk, DiskFile, DiskLock, SyncDone, SyncLane, SyncTarget};
+use super::disk::{Disk, DiskFile, DiskLock, SyncDone, SyncLane};
 
 /// The file system of the machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,7 +78,7 @@ impl Disk for FileDisk {
         let (requests, inbox) = mpsc::channel::<Request>();
         let thread = thread::Builder::new().name(format!("sync-{name}")).spawn(move || {
             for request in inbox {
-                (request.done)(sync_all(&request.targets));
+                (request.done)(request.file.sync());
             }
         })?;
         Ok(Box::new(SyncThread { requests: Some(requests), thread: Some(thread) }))
@@ -118,7 +118,7 @@ struct FileLock {
 impl DiskLock for FileLock {}
 
 struct Request {
-    targets: Vec<SyncTarget>,
+    file: Arc<dyn DiskFile>,
     done: SyncDone,
 }
 
@@ -130,8 +130,8 @@ struct SyncThread {
 }
 
 impl SyncLane for SyncThread {
-    fn request(&self, targets: Vec<SyncTarget>, done: SyncDone) {
-        let request = Request { targets, done };
+    fn request(&self, file: Arc<dyn DiskFile>, done: SyncDone) {
+        let request = Request { file, done };
         let refused = match &self.requests {
             Some(requests) => requests.send(request).err().map(|unsent| unsent.0),
             None => Some(request),
@@ -154,13 +154,6 @@ impl Drop for SyncThread {
     }
 }
 
-fn sync_all(targets: &[SyncTarget]) -> io::Result<()> {
-    targets.iter().try_for_each(|target| match target {
-        SyncTarget::File(file) => file.sync(),
-        SyncTarget::Directory(path) => FileDisk.sync_dir(path),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,14 +167,8 @@ mod tests {
         for number in 0..3 {
             file.append(b"bytes").unwrap();
             let sent = sent.clone();
-            let targets = vec![
-                SyncTarget::File(Arc::clone(&file)),
-                SyncTarget::Directory(directory.path().to_owned()),
-            ];
-            lane.request(
-                targets,
-                Box::new(move |synced| sent.send((number, synced.is_ok())).unwrap()),
-            );
+            let done = move |synced: io::Result<()>| sent.send((number, synced.is_ok())).unwrap();
+            lane.request(Arc::clone(&file), Box::new(done));
         }
         drop(lane);
         assert_eq!(received.try_iter().collect::<Vec<_>>(), [(0, true), (1, true), (2, true)]);

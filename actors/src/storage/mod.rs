@@ -7,6 +7,7 @@
 //! | `disk_simulated` | a disk in memory that can be killed, cut from power, filled and damaged |
 //! | `log` | the append-only log, the engine of production |
 //! | `memory` | an ordered map, the engine of tests |
+//! | `directory` | the ordered map in memory that both engines stand on |
 //! | `state_file` | small files that are replaced whole: identity, layout, bucket properties |
 //! | `conformance` | what every engine must do, as tests over a factory |
 //!
@@ -15,6 +16,7 @@
 
 pub mod disk;
 pub mod disk_files;
+#[cfg(feature = "simulation")]
 pub mod disk_simulated;
 pub mod log;
 pub mod memory;

@@ -175,3 +175,100 @@ impl StateFile {
         Ok(bytes.slice(HEAD_BYTES..end))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk_simulated::{Faults, SimulatedDisk};
+    use super::*;
+
+    const FORMAT: StateFormat = StateFormat { magic: *b"HENGETST", version: 3, what: "test file" };
+
+    fn file(disk: &SimulatedDisk) -> StateFile {
+        StateFile::new(Arc::new(disk.clone()), "/data", "state", FORMAT)
+    }
+
+    fn content(disk: &SimulatedDisk) -> Option<Bytes> {
+        file(disk).read().unwrap().map(|state| state.content)
+    }
+
+    fn flip(disk: &SimulatedDisk, path: &str) {
+        let mut bytes = disk.contents(Path::new(path)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 4;
+        disk.overwrite(Path::new(path), bytes);
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let disk = SimulatedDisk::new(0);
+        assert_eq!(content(&disk), None);
+        for text in ["", "one", "two"] {
+            file(&disk).write(text.as_bytes()).unwrap();
+            assert_eq!(content(&disk), Some(Bytes::from(text)));
+        }
+        disk.power_cut();
+        assert_eq!(content(&disk), Some(Bytes::from("two")));
+    }
+
+    #[test]
+    fn a_damaged_file_falls_back_and_says_so() {
+        let disk = SimulatedDisk::new(0);
+        file(&disk).write(b"one").unwrap();
+        file(&disk).write(b"two").unwrap();
+        flip(&disk, "/data/state");
+        let state = file(&disk).read().unwrap().unwrap();
+        assert_eq!(state.content, Bytes::from("one"));
+        assert_eq!(state.fallback.as_deref(), Some("its checksum does not match"));
+
+        // The next write keeps the predecessor that holds.
+        disk.set_faults(Faults { all_after: Some(3), ..Faults::default() });
+        assert!(file(&disk).write(b"three").is_err());
+        disk.kill();
+        assert_eq!(content(&disk), Some(Bytes::from("one")));
+
+        flip(&disk, "/data/state.prev");
+        assert!(matches!(file(&disk).read(), Err(StorageError::DamagedFile { .. })));
+    }
+
+    #[test]
+    fn a_write_that_the_power_interrupts_leaves_the_old_or_the_new() {
+        let mut seen = [0; 2];
+        for (seed, steps) in (0..200).flat_map(|seed| (0..12).map(move |steps| (seed, steps))) {
+            let disk = SimulatedDisk::new(seed);
+            file(&disk).write(b"older").unwrap();
+            file(&disk).write(b"old").unwrap();
+            disk.set_faults(Faults { all_after: Some(steps), ..Faults::default() });
+            let written = file(&disk).write(b"new");
+            disk.power_cut();
+            let state = file(&disk).read().unwrap().unwrap();
+            assert_eq!(state.fallback, None);
+            let is_new = state.content == "new";
+            assert!(is_new || (written.is_err() && state.content == "old"));
+            seen[usize::from(is_new)] += 1;
+            // And the next write is not in the way of what the last one left.
+            file(&disk).write(b"next").unwrap();
+            assert_eq!(content(&disk), Some(Bytes::from("next")));
+        }
+        assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
+    }
+
+    #[test]
+    fn an_unknown_version_and_a_foreign_file_are_refused_and_left_alone() {
+        let disk = SimulatedDisk::new(0);
+        file(&disk).write(b"from the future").unwrap();
+        let read_as = |format| StateFile { format, ..file(&disk) };
+        let older = read_as(StateFormat { version: 2, ..FORMAT });
+        let other = read_as(StateFormat { magic: *b"HENGEOTH", ..FORMAT });
+        for outcome in [older.read().map(drop), older.write(b"x")] {
+            let refused = outcome.unwrap_err();
+            assert_eq!(
+                refused.to_string(),
+                "/data/state has format version 3; this build knows version 2"
+            );
+        }
+        for outcome in [other.read().map(drop), other.write(b"x")] {
+            assert_eq!(outcome.unwrap_err().to_string(), "/data/state is not a test file");
+        }
+        assert_eq!(content(&disk), Some(Bytes::from("from the future")));
+    }
+}

@@ -56,7 +56,10 @@ impl Handler<ChildDown> for NodeSupervisor {
             "a child was given up: the node stops"
         );
         self.commons.end(Ending::Failed {
-            reason: format!("{} of shard {} fell too often: {}", down.actor, down.shard, down.reason),
+            reason: format!(
+                "{} of shard {} fell too often: {}",
+                down.actor, down.shard, down.reason
+            ),
         });
     }
 }

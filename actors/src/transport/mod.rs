@@ -7,7 +7,7 @@
 //! | `lane.rs` | frames over a QUIC stream: outbox and deframer |
 //! | `faults.rs` | cuts made on purpose, at the socket |
 //! | `tls/` | who may talk: the CA of a cluster, certificates of nodes and clients |
-//! | `simulated/` | [`simulated::SimulatedNetwork`]: a seeded network in memory, for tests |
+//! | `simulated/` | a seeded network in memory, for tests (feature `simulation`) |
 //!
 //! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
 //! frame means is the business of `wire`; how long to wait before the next dial that of the actor
@@ -26,6 +26,7 @@
 pub mod faults;
 mod lane;
 pub mod quic;
+#[cfg(feature = "simulation")]
 pub mod simulated;
 pub mod tls;
 
@@ -37,10 +38,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
 
-
-/// The longest frame on [`Lane::Request`], in bytes: a value of 4 MiB with its siblings' header and room to
-/// spare.
-pub const REQUEST_FRAME_BYTES_MAX: usize = 8 << 20;
+/// The longest frame on [`Lane::Request`], in bytes: a record that seven homes have each filled to
+/// its limit of 4 MiB, and its header.
+pub const REQUEST_FRAME_BYTES_MAX: usize = 32 << 20;
 
 /// The longest frame on [`Lane::Control`], in bytes; also the longest hello.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 64 << 10;

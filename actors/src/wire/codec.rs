@@ -68,7 +68,7 @@ pub fn encode(kind: u8, header: &impl Encode) -> Result<Vec<u8>, HeaderTooLong> 
     Ok(frame)
 }
 
-/// The header would exceed [`HEADER_BYTES_MAX`].
+/// The header would exceed its limit of 60 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame header exceeds {HEADER_BYTES_MAX} bytes")]
 pub struct HeaderTooLong;

@@ -50,6 +50,7 @@ struct RegistersHeader<'a> {
 }
 
 #[derive(Encode, BorrowDecode)]
+#[expect(clippy::struct_excessive_bools, reason = "a flat form of what travels")]
 struct RegisterBody<'a> {
     name: &'a [u8],
     counter: u64,
@@ -97,7 +98,8 @@ impl ControlMessage {
             GOSSIP => codec::decode::<Empty>(kind, &header).map(|_| Self::Gossip(tail)),
             REGISTERS => {
                 let RegistersHeader { ticket, registers } = codec::decode(kind, &header)?;
-                let registers = registers.into_iter().map(RegisterBody::own).collect::<Result<_, _>>()?;
+                let registers =
+                    registers.into_iter().map(RegisterBody::own).collect::<Result<_, _>>()?;
                 Ok(Self::Registers { ticket, registers })
             }
             REGISTER_ANSWERED => {

@@ -9,20 +9,59 @@ use super::codec::{BorrowDecode, Encode};
 /// The wire form of [`RequestError`], variant by variant.
 #[derive(Encode, BorrowDecode)]
 pub(super) enum WireError<'a> {
-    BadRequest { field: &'a str, value: &'a str, limit: &'a str },
-    BadContext { reason: &'a str },
+    BadRequest {
+        field: &'a str,
+        value: &'a str,
+        limit: &'a str,
+    },
+    BadContext {
+        reason: &'a str,
+    },
     ContextRequired,
     PreconditionFailed,
-    TooLarge { size: u64, max: u64 },
-    TooManySiblings { versions: usize, versions_max: usize, record_bytes: usize, record_bytes_max: usize },
-    Forbidden { action: &'a str },
-    BucketPropertyFixed { field: &'a str, fixed: &'a str, value: &'a str },
-    StaleProperties { used: u64, newest: u64 },
-    Overloaded { retry_after_ms: u64 },
-    NotReady { reason: &'a str },
-    StorageFull { free: u64, needed: u64 },
-    QuorumNotMet { needed: u8, got: u8, homes_down: u8, unknown: bool },
-    TimedOut { needed: u8, got: u8, after_ms: u64 },
+    TooLarge {
+        size: u64,
+        max: u64,
+    },
+    TooManySiblings {
+        versions: usize,
+        versions_max: usize,
+        record_bytes: usize,
+        record_bytes_max: usize,
+    },
+    Forbidden {
+        action: &'a str,
+    },
+    BucketPropertyFixed {
+        field: &'a str,
+        fixed: &'a str,
+        value: &'a str,
+    },
+    StaleProperties {
+        used: u64,
+        newest: u64,
+    },
+    Overloaded {
+        retry_after_ms: u64,
+    },
+    NotReady {
+        reason: &'a str,
+    },
+    StorageFull {
+        free: u64,
+        needed: u64,
+    },
+    QuorumNotMet {
+        needed: u8,
+        got: u8,
+        homes_down: u8,
+        unknown: bool,
+    },
+    TimedOut {
+        needed: u8,
+        got: u8,
+        after_ms: u64,
+    },
     Interrupted,
 }
 
@@ -86,17 +125,14 @@ impl<'a> WireError<'a> {
             Self::ContextRequired => RequestError::ContextRequired,
             Self::PreconditionFailed => RequestError::PreconditionFailed,
             Self::TooLarge { size, max } => RequestError::TooLarge { size, max },
-            Self::TooManySiblings {
-                versions,
-                versions_max,
-                record_bytes,
-                record_bytes_max,
-            } => RequestError::TooManySiblings {
-                versions,
-                versions_max,
-                record_bytes,
-                record_bytes_max,
-            },
+            Self::TooManySiblings { versions, versions_max, record_bytes, record_bytes_max } => {
+                RequestError::TooManySiblings {
+                    versions,
+                    versions_max,
+                    record_bytes,
+                    record_bytes_max,
+                }
+            }
             Self::Forbidden { action } => RequestError::Forbidden { action: text(action) },
             Self::BucketPropertyFixed { field, fixed, value } => {
                 RequestError::BucketPropertyFixed {
@@ -105,7 +141,9 @@ impl<'a> WireError<'a> {
                     value: value.to_owned(),
                 }
             }
-            Self::StaleProperties { used, newest } => RequestError::StaleProperties { used, newest },
+            Self::StaleProperties { used, newest } => {
+                RequestError::StaleProperties { used, newest }
+            }
             Self::Overloaded { retry_after_ms } => {
                 RequestError::Overloaded { retry_after: Duration::from_millis(retry_after_ms) }
             }

@@ -25,6 +25,8 @@ pub struct Hello {
     pub name: NodeName,
     /// The life of its data directory.
     pub incarnation: Incarnation,
+    /// The run of its process, drawn at its start: what was said to an earlier one is forgotten.
+    pub run: u64,
     /// Which shard speaks.
     pub shard: u16,
     /// How many shards the node has.
@@ -41,6 +43,7 @@ struct Header<'a> {
     cluster: u64,
     name: &'a str,
     incarnation: u64,
+    run: u64,
     shard: u16,
     shards: u16,
     facts: Vec<(&'a str, &'a str)>,
@@ -55,6 +58,7 @@ impl Hello {
             cluster: self.cluster.0,
             name: self.name.as_str(),
             incarnation: self.incarnation.0,
+            run: self.run,
             shard: self.shard,
             shards: self.shards,
             facts: self.facts.iter().map(|(name, value)| (&**name, &**value)).collect(),
@@ -82,6 +86,7 @@ impl Hello {
             cluster: ClusterId(header.cluster),
             name,
             incarnation: Incarnation(header.incarnation),
+            run: header.run,
             shard: header.shard,
             shards: header.shards,
             facts: header.facts.into_iter().map(owned).collect(),
@@ -151,6 +156,7 @@ mod tests {
             cluster: ClusterId::of("stones"),
             name: NodeName::new("a").unwrap(),
             incarnation: Incarnation(5),
+            run: 6,
             shard: 1,
             shards: 2,
             facts: vec![("ring.partitions".into(), "256".into())],

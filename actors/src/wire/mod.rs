@@ -14,6 +14,8 @@ mod failure;
 mod hello;
 mod reply;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -14,10 +14,7 @@ use super::{
     codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
     failure::WireError,
 };
-use crate::{
-    api::KeyPosition,
-    transport::Frame,
-};
+use crate::{api::KeyPosition, transport::Frame};
 
 pub(super) const KIND: u8 = 2;
 

@@ -92,10 +92,24 @@ struct Header<'a> {
 
 #[derive(Encode, BorrowDecode)]
 enum Body<'a> {
-    Read { key: WireKey<'a>, known: Option<u128>, properties: Option<Named> },
-    Store { key: WireKey<'a>, generation: u64, properties: Option<Named> },
+    Read {
+        key: WireKey<'a>,
+        known: Option<u128>,
+        properties: Option<Named>,
+    },
+    Store {
+        key: WireKey<'a>,
+        generation: u64,
+        properties: Option<Named>,
+    },
     Write(WriteBody<'a>),
-    List { partition: u16, bucket: &'a [u8], prefix: &'a [u8], after: Option<(u64, &'a [u8])>, limit: u16 },
+    List {
+        partition: u16,
+        bucket: &'a [u8],
+        prefix: &'a [u8],
+        after: Option<(u64, &'a [u8])>,
+        limit: u16,
+    },
 }
 
 #[derive(Encode, BorrowDecode)]

@@ -72,14 +72,14 @@ fn one_seed_one_run() {
 }
 
 #[test]
-fn a_direction_of_a_link_takes_16_mib_and_then_refuses() {
+fn a_direction_of_a_link_takes_64_mib_and_then_refuses() {
     simulate(async {
         let network = SimulatedNetwork::new(7, lossless());
         let (a, b) = linked(&network).await;
         let big = || Frame::new(vec![0; REQUEST_FRAME_BYTES_MAX]);
         a.link().send(Lane::Request, big()).unwrap();
         a.link().send(Lane::Request, big()).unwrap();
-        let max = 16 << 20;
+        let max = 64 << 20;
         assert_eq!(a.send(Lane::Control, "x"), Err(SendError::Busy { queued: max, max }));
         assert_eq!(b.send(Lane::Control, "x"), Ok(()), "the other direction is free");
         pass(10).await;

@@ -112,9 +112,9 @@ fn a_slow_peer_makes_sends_busy_at_once_and_free_again_later() {
                 Err(refused) => break refused,
             }
         };
-        assert_eq!(taken, 15);
-        let queued = 15 * (4 + (1 << 20));
-        assert_eq!(refused, SendError::Busy { queued, max: 16 << 20 });
+        assert_eq!(taken, 63);
+        let queued = 63 * (4 + (1 << 20));
+        assert_eq!(refused, SendError::Busy { queued, max: 64 << 20 });
         // The other lane is not concerned, and what was taken arrives.
         near.send(Lane::Control, Frame::new(b"urgent".to_vec())).unwrap();
         assert_eq!(b.frames(Lane::Control, 1).await.0[0], "urgent");

@@ -220,7 +220,7 @@ fn a_peer_that_breaks_the_protocol_loses_its_link_and_no_more() {
         let cluster = Cluster::new("stones");
         let (a, b) = (cluster.host("a"), cluster.host("b"));
         for (case, expected) in [
-            ("length", "a frame of 8388609 bytes on the request lane, at most 8388608 are legal"),
+            ("length", "a frame of 33554433 bytes on the request lane, at most 33554432 are legal"),
             ("end", "the peer ended its request lane"),
             ("stream", "the peer opened a stream that is no lane"),
         ] {
@@ -229,7 +229,7 @@ fn a_peer_that_breaks_the_protocol_loses_its_link_and_no_more() {
             let (near, hello, _) = a.connected().await;
             assert_eq!(hello, "hi");
             match case {
-                "length" => request.write_all(&8_388_609_u32.to_le_bytes()).await.unwrap(),
+                "length" => request.write_all(&33_554_433_u32.to_le_bytes()).await.unwrap(),
                 "end" => request.finish().unwrap(),
                 _ => {
                     let (mut third, _in) = connection.open_bi().await.unwrap();

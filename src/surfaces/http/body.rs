@@ -51,9 +51,10 @@ impl Incoming {
         if let Some(size) = self.declared.filter(|size| *size > max) {
             return Err(too_large(size));
         }
-        let expected = usize::try_from(self.declared.unwrap_or(max)).unwrap_or(usize::MAX);
-        let _place = room.enter(expected)?;
-        match timeout(TIME_MAX, collect(&mut self.payload, max)).await {
+        let whole = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
+        let _place = room.enter(whole(self.declared.unwrap_or(max)))?;
+        let expected = whole(self.declared.unwrap_or_default());
+        match timeout(TIME_MAX, collect(&mut self.payload, expected, max)).await {
             Ok(Ok(body)) => {
                 self.unread = false;
                 Ok(body)
@@ -76,8 +77,7 @@ impl Incoming {
         if !self.unread {
             return response;
         }
-        let _unread = self.payload;
-        response.map_body(|_, words| LastWords { words, _unread }.boxed())
+        response.map_body(|_, words| LastWords { words, _unread: self.payload }.boxed())
     }
 }
 
@@ -91,8 +91,8 @@ enum Refusal {
     Broken(PayloadError),
 }
 
-/// A body of one piece, as most are, is not copied.
-async fn collect(payload: &mut Payload, max: u64) -> Result<Bytes, Refusal> {
+/// A body of one piece, as most are, is not copied; of more it is, into room for `expected` bytes.
+async fn collect(payload: &mut Payload, expected: usize, max: u64) -> Result<Bytes, Refusal> {
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     while let Some(piece) = payload.next().await {
@@ -105,6 +105,7 @@ async fn collect(payload: &mut Payload, max: u64) -> Result<Bytes, Refusal> {
             first = piece;
             continue;
         }
+        whole.reserve(expected.saturating_sub(whole.len()));
         whole.extend_from_slice(&std::mem::take(&mut first));
         whole.extend_from_slice(&piece);
     }

@@ -41,7 +41,8 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Problem> {
     }
     #[derive(Serialize)]
     struct Bucket {
-        bucket: Name,
+        #[serde(rename = "bucket")]
+        name: Name,
         /// Whether it can be used: its own `n` or `conflict` has reached every member.
         established: bool,
         #[serde(flatten)]
@@ -52,7 +53,7 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Problem> {
     let buckets = registers
         .map(|register| {
             let BucketRegister { name, properties, established, version: _ } = register;
-            Bucket { bucket: Name(name), established, properties }
+            Bucket { name: Name(name), established, properties }
         })
         .collect();
     Ok(json(&Buckets { buckets }))

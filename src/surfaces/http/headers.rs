@@ -39,6 +39,9 @@ const META_COUNT_MAX: usize = 32;
 /// The most bytes of metadata of one value, names (without prefix) and values.
 const META_BYTES_MAX: usize = 4096;
 
+/// The metadata of a value, as it is stored.
+type Meta = Vec<(Box<str>, Box<str>)>;
+
 /// The one value of a header as text.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name);
@@ -106,7 +109,7 @@ fn is_token(text: &str) -> bool {
 }
 
 /// The client's metadata: names without their prefix, in lower case.
-pub fn meta(request: &HttpRequest) -> Result<Vec<(Box<str>, Box<str>)>, Problem> {
+pub fn meta(request: &HttpRequest) -> Result<Meta, Problem> {
     let mut meta = Vec::new();
     let mut bytes = 0;
     for name in request.headers().keys() {

@@ -5,27 +5,20 @@ use std::net::IpAddr;
 
 use actix_web::{
     HttpRequest,
-    http::{Version, header::HOST},
+    http::{header::HOST, uri::Authority},
 };
 
 use super::problem::Problem;
 
-/// Refuses a request without `Host`, and to a `loopback` listener one for another host.
+/// Refuses a request for another host to a `loopback` listener. One without host can only be
+/// HTTP/1.0, which no browser speaks.
 pub fn check(request: &HttpRequest, loopback: bool) -> Result<(), Problem> {
-    let mut hosts = request.headers().get_all(HOST);
-    let (host, second) = (hosts.next(), hosts.next());
-    let bad = |value: &str| Err(Problem::bad_request("host", value, "given once"));
-    if second.is_some() {
-        return bad("given twice");
-    }
-    if host.is_none() && request.version() == Version::HTTP_11 {
-        return bad("missing");
-    }
     if !loopback {
         return Ok(());
     }
+    let host = request.headers().get(HOST);
     let host = host.map(|host| String::from_utf8_lossy(host.as_bytes()));
-    let named = request.uri().authority().map(|authority| authority.as_str());
+    let named = request.uri().authority().map(Authority::as_str);
     for host in host.as_deref().into_iter().chain(named) {
         if !is_local(host) {
             return Err(Problem::misdirected(host));
@@ -37,7 +30,7 @@ pub fn check(request: &HttpRequest, loopback: bool) -> Result<(), Problem> {
 /// Whether `host`, with or without a port, is `localhost` or an address of the loopback.
 fn is_local(host: &str) -> bool {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((name, rest)) if rest.is_empty() => (name, "0"),
+        Some((name, "")) => (name, "0"),
         Some((name, rest)) => (name, rest.strip_prefix(':').unwrap_or("none")),
         None => host.split_once(':').unwrap_or((host, "0")),
     };

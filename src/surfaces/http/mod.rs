@@ -12,6 +12,28 @@
 //! | `problem.rs` | errors as RFC 9457 problems; the table from errors to status codes |
 //! | `body.rs`, `headers.rs`, `query.rs`, `text.rs`, `date.rs`, `host.rs` | reading requests, strictly |
 //!
+//! # Reading requests
+//!
+//! Buckets and keys are segments of the raw path, decoded once: `%2F` is a slash inside a name, `+`
+//! is a plus. In queries, as in forms, `+` is a space. Parameters that are unknown or repeated are
+//! refused, and so are headers of ours that are repeated. Of preconditions a write knows
+//! `If-None-Match: *` alone, which is advice: another put can come between its read and its write.
+//! `If-Match` and `If-Unmodified-Since` are refused, because the context does what they are for.
+//!
+//! A value has at most 32 `Henge-Meta-*` headers with 4,096 bytes together, names without their
+//! prefix included, and a `Content-Type` of at most 255 bytes. A page of keys has 1,000 keys
+//! unless `limit` says less.
+//!
+//! # Answers beside values
+//!
+//! `GET /v1/buckets/{bucket}` answers with the properties in the form in which `PUT` takes them
+//! (any part of them; those in force after it are its answer); `GET /v1/buckets` with
+//! `{"buckets": [{"bucket", "established", …properties}]}`. `POST /v1/admin/faults` answers 204.
+//! A refused set of properties names the first broken rule in `field`, `value` and `limit`, and
+//! all of them in `violations`.
+//!
+//! # What actix-web does
+//!
 //! actix-web parses HTTP and schedules; its router, its extractors and its normalisation of paths
 //! are not used, because keys are bytes and every error is a problem. What cannot be parsed as
 //! HTTP at all is answered by actix itself with a bare 400, 408 or 431.
@@ -45,7 +67,7 @@ const DRAIN_SECONDS: u64 = 5;
 /// How long a client may take to send the head of its first request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a connection may be idle between two requests.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+const IDLE_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long a client may take to read, and to close, before its connection is dropped.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long a client may leave an answer unread.

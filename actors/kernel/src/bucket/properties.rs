@@ -17,9 +17,8 @@ pub const N_MAX: u8 = 7;
 /// The greatest time to live: ten years.
 pub const TTL_MAX: Duration = Duration::from_hours(24 * 3650);
 
-/// The greatest value limit that a bucket can set, in bytes: 8 MiB, so that a record of two such
-/// siblings still fits the 16 MiB window of one QUIC stream.
-pub const VALUE_BYTES_MAX: u32 = 8 << 20;
+/// The greatest value limit that a bucket can set, in bytes: half of what a record may hold.
+pub const VALUE_BYTES_MAX: u32 = 2 << 20;
 
 /// When a write counts as stored. Every mode survives kill -9.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

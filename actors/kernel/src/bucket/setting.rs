@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::{
     properties::BucketProperties,
     register::{BucketRegister, RegisterVersion},
+    table::{SetRefused, check_fixed},
 };
 use crate::{id::NodeId, machine::Machine, time::Instant};
 
@@ -41,6 +42,8 @@ pub enum SettingEvent {
         /// The value asked for.
         value: String,
     },
+    /// Another setting of the bucket is in force by now.
+    Overtaken(BucketRegister),
 }
 
 /// What a setting wants.
@@ -69,6 +72,13 @@ pub enum SettingFailed {
         fixed: String,
         /// The value asked for.
         value: String,
+    },
+    /// Another setting was stronger; it is in force, and this one is not.
+    Overtaken {
+        /// This one's number.
+        used: u64,
+        /// The number of the one in force.
+        newest: u64,
     },
     /// Too few members stored it in time. It stays, and spreads: the outcome is unknown.
     Unreached {
@@ -145,6 +155,19 @@ impl SettingRun {
         effects.push(SettingEffect::Finish);
     }
 
+    fn overtaken(&self, by: &BucketRegister) -> SettingFailed {
+        let register = &self.request.register;
+        match check_fixed(&by.properties, &register.properties) {
+            Err(SetRefused::PropertyFixed { field, old, new }) => {
+                SettingFailed::Fixed { field: field.to_owned(), fixed: old, value: new }
+            }
+            _ => SettingFailed::Overtaken {
+                used: register.version.counter,
+                newest: by.version.counter,
+            },
+        }
+    }
+
     /// What stood before, as a later setting that beats the refused one everywhere.
     fn withdrawal(&self) -> BucketRegister {
         let refused = &self.request.register;
@@ -178,6 +201,10 @@ impl Machine for SettingRun {
                     effects.push(SettingEffect::Withdraw(self.withdrawal()));
                 }
                 self.reply(Err(SettingFailed::Fixed { field, fixed, value }), effects);
+                self.finish(effects);
+            }
+            SettingEvent::Overtaken(by) => {
+                self.reply(Err(self.overtaken(&by)), effects);
                 self.finish(effects);
             }
         }

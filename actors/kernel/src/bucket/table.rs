@@ -145,7 +145,10 @@ pub struct Naming<'a> {
     pub refused: bool,
 }
 
-fn check_fixed(old: &BucketProperties, new: &BucketProperties) -> Result<(), SetRefused> {
+pub(super) fn check_fixed(
+    old: &BucketProperties,
+    new: &BucketProperties,
+) -> Result<(), SetRefused> {
     let fixed = |field, old: String, new: String| SetRefused::PropertyFixed { field, old, new };
     if old.n != new.n {
         return Err(fixed("n", old.n.to_string(), new.n.to_string()));

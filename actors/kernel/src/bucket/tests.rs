@@ -58,7 +58,7 @@ fn every_broken_rule_is_named_with_both_numbers() {
         refusals(&["value_bytes_max=9MiB", "ttl=4000d"]),
         [
             "ttl is \"4000d\"; it must be at most 3650d",
-            "value_bytes_max is \"9MiB\"; it must be at most 8MiB"
+            "value_bytes_max is \"9MiB\"; it must be at most 2MiB"
         ]
     );
 }

@@ -57,3 +57,25 @@ fn count_bytes(count: usize) -> usize {
     let bits = usize::BITS - count.leading_zeros();
     usize::try_from(bits.div_ceil(7).max(1)).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_the_length_that_was_announced() {
+        for length in [0, 1, 127, 128, 16_383, 16_384] {
+            let text: Box<str> = "x".repeat(length).into();
+            let value = Value {
+                bytes: Bytes::from_static(b"bytes"),
+                content_type: Some(text.clone()),
+                meta: vec![(text, "y".into())],
+            };
+            let mut body = Vec::new();
+            put_body(&mut body, &value);
+            assert_eq!(body.len(), body_bytes(&value));
+            let whole = Bytes::from(body);
+            assert_eq!(read_body(&whole, &whole), Ok(value));
+        }
+    }
+}

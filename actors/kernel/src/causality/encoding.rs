@@ -193,3 +193,34 @@ impl<'a> Reader<'a> {
         Ok(Run { actor, first, last: first.checked_add(length).ok_or(overflow)? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_one_form_and_no_other_is_read() {
+        for bits in 0..64 {
+            for value in [1 << bits, (1 << bits) - 1, u64::MAX >> bits] {
+                let mut bytes = Vec::new();
+                put_varint(&mut bytes, value);
+                let mut reader = Reader::new(&bytes);
+                assert_eq!(reader.varint(), Ok(value));
+                assert_eq!(reader.end(), Ok(()));
+                assert_eq!(Reader::new(&bytes[1..]).varint().is_ok(), bytes.len() > 1);
+
+                // The same number, a byte longer.
+                *bytes.last_mut().unwrap() |= 0x80;
+                bytes.push(0);
+                assert!(Reader::new(&bytes).varint().is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_of_more_than_64_bits_is_refused() {
+        let too_great = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02];
+        assert!(matches!(Reader::new(&too_great).varint(), Err(DecodeError::Malformed { .. })));
+        assert!(matches!(Reader::new(&[0x80; 20]).varint(), Err(DecodeError::Malformed { .. })));
+    }
+}

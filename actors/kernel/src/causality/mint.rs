@@ -71,3 +71,17 @@ impl MintRight {
         dot
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_that_was_ever_seen_is_not_granted() {
+        let mut minter = Minter::new(ShardUid(7));
+        let seen = [1, 2, 4].map(|epoch| Actor { uid: ShardUid(7), epoch });
+        let history = seen.iter().map(|actor| Dot { actor: *actor, counter: 5 }).collect();
+        let epochs = [(); 3].map(|()| minter.grant(&history).actor().epoch);
+        assert_eq!(epochs, [3, 5, 6]);
+    }
+}

@@ -69,10 +69,11 @@ pub(super) fn clock_offset(ours: WallMillis, theirs: WallMillis) -> i64 {
     i64::try_from(offset).unwrap_or(if offset > 0 { i64::MAX } else { i64::MIN })
 }
 
-/// How far this node's wall clock is ahead of its peers' median, in milliseconds, if that is more
+/// How far this node's wall clock is ahead of the median of all clocks, its own among them, in milliseconds, if that is more
 /// than [`CLOCK_SKEW_MAX`] either way. `offsets` says how far each peer is ahead of this node.
 pub fn clock_skew(offsets: impl IntoIterator<Item = i64>) -> Option<i64> {
-    let mut offsets: Vec<i64> = offsets.into_iter().collect();
+    // Its own clock counts too: among three, one wrong clock must not make the right ones doubt.
+    let mut offsets: Vec<i64> = offsets.into_iter().chain([0]).collect();
     offsets.sort_unstable();
     let upper = *offsets.get(offsets.len() / 2)?;
     let lower = offsets[(offsets.len() - 1) / 2];

@@ -11,7 +11,7 @@ pub(super) struct State {
     pub names: BTreeMap<PathBuf, u64>,
     /// The names as a power cut would leave them at least.
     synced_names: BTreeMap<PathBuf, u64>,
-    unsynced_names: Vec<(u64, NameChange)>,
+    unsynced_names: Vec<NameChange>,
     inodes: BTreeMap<u64, Inode>,
     pub locks: BTreeSet<PathBuf>,
     /// Which life of the machine this is: handles of an earlier one are dead.
@@ -80,6 +80,7 @@ impl State {
     pub fn restart(&mut self) -> Vec<HeldSync> {
         self.life += 1;
         self.locks.clear();
+        self.faults = Faults::default();
         self.holding = false;
         std::mem::take(&mut self.held)
     }
@@ -87,7 +88,7 @@ impl State {
     pub fn lose_unsynced(&mut self) {
         let changes = std::mem::take(&mut self.unsynced_names);
         let kept = self.dice.usize(0..=changes.len());
-        for (_, change) in changes.into_iter().take(kept) {
+        for change in changes.into_iter().take(kept) {
             change.apply(&mut self.synced_names);
         }
         self.names = self.synced_names.clone();
@@ -127,6 +128,7 @@ impl State {
         if self.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        self.count_down()?;
         // The number of the operation that makes an inode names it.
         let id = self.operations;
         self.inodes.insert(id, Inode::default());
@@ -136,35 +138,40 @@ impl State {
 
     pub fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         self.inode_of(from)?;
+        self.count_down()?;
         self.change_names(NameChange::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
     pub fn remove(&mut self, path: &Path) -> io::Result<()> {
         self.inode_of(path)?;
+        self.count_down()?;
         self.change_names(NameChange::Remove(path.to_owned()));
         Ok(())
     }
 
-    pub fn sync_names(&mut self, directory: &Path) {
-        let horizon = self.horizon.unwrap_or(u64::MAX);
+    pub fn sync_names(&mut self, directory: &Path) -> io::Result<()> {
+        self.count_down()?;
         let synced = &mut self.synced_names;
-        self.unsynced_names.retain(|(number, change)| {
-            let covered = *number < horizon && change.path().parent() == Some(directory);
+        self.unsynced_names.retain(|change| {
+            let covered = change.path().parent() == Some(directory);
             if covered {
                 change.apply(synced);
             }
             !covered
         });
+        Ok(())
     }
 
     pub fn append(&mut self, id: u64, bytes: &[u8]) -> io::Result<()> {
+        self.count_down()?;
         let (fits, failure) = self.room_for(bytes.len());
         self.change_bytes(id, ByteChange::Append(bytes[..fits].to_vec()))?;
         failure.map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     pub fn truncate(&mut self, id: u64, length: u64) -> io::Result<()> {
+        self.count_down()?;
         if self.faults.truncates {
             return Err(io::Error::other("simulated"));
         }
@@ -173,6 +180,7 @@ impl State {
     }
 
     pub fn sync(&mut self, id: u64) -> io::Result<()> {
+        self.count_down()?;
         if self.faults.syncs {
             return Err(io::Error::other("simulated"));
         }
@@ -181,6 +189,18 @@ impl State {
             inode.sync(horizon);
         }
         Ok(())
+    }
+
+    /// One more change or sync, if any may still succeed.
+    fn count_down(&mut self) -> io::Result<()> {
+        match &mut self.faults.all_after {
+            Some(0) => Err(io::Error::other("simulated")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// How much of an append gets through, and what it fails with.
@@ -198,7 +218,7 @@ impl State {
 
     fn change_names(&mut self, change: NameChange) {
         change.apply(&mut self.names);
-        self.unsynced_names.push((self.operations, change));
+        self.unsynced_names.push(change);
         self.operations += 1;
     }
 

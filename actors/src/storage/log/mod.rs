@@ -13,11 +13,9 @@
 //! | `opening` | the files of a directory become a log |
 //! | `recovery`, `reader` | what the entries of those files say, and what damage means |
 //!
-//! **Order on the disk.** A sync covers the sealed segments that were not yet synced, then the
-//! names in the directory, then the newest segment. So what is durable is a prefix of the changes.
-//! What a power cut leaves beyond it is a prefix too, except where a segment was sealed since the
-//! last sync: the end of the older one may be lost and the newer one kept. Recovery sees that by the
-//! sequences and reports a loss.
+//! **What a power cut leaves** is a prefix of the changes, at least through the last sync. For
+//! that a segment is synced before the next one begins: the one place where an append waits for the
+//! device, once in `segment_bytes`, and for no more than was written since the last sync.
 
 mod index;
 mod opening;
@@ -46,7 +44,7 @@ use self::record::Place;
 pub use self::recovery::{Cut, Loss, OpenReport};
 use self::segment::{HEADER_BYTES, Segment};
 use self::sync::{Durability, Mark};
-use super::disk::{Disk, DiskLock, SyncLane, SyncTarget};
+use super::disk::{Disk, DiskLock, SyncLane};
 use super::{
     Change, Counts, Engine, KeyRange, KeyVisitor, Listed, RecordVisitor, Sequence, StorageError,
     SyncCompletion, Visited, check_size, check_sizes,
@@ -83,8 +81,6 @@ pub struct LogEngine {
     last: Sequence,
     /// Bytes in all segments.
     bytes: u64,
-    /// What the next sync must cover besides the active segment, in order.
-    unsynced: Vec<SyncTarget>,
     durability: Arc<Durability>,
     /// Where batches are put together.
     buffer: Vec<u8>,
@@ -103,10 +99,8 @@ impl LogEngine {
         let lock = opening::lock_directory(&*disk, &settings.directory)?;
         let Opened { index, sealed, active, next, report } = opening::open(&*disk, &settings)?;
         let bytes = sealed.values().chain([&active]).map(|segment| u64::from(segment.length)).sum();
-        // A process that was killed may have left any of it to the page cache.
-        let mut unsynced: Vec<_> =
-            sealed.values().map(|segment| SyncTarget::File(Arc::clone(&segment.file))).collect();
-        unsynced.push(SyncTarget::Directory(settings.directory.clone()));
+        let durability = Arc::new(Durability::default());
+        durability.reached(Mark { sequence: Sequence(next - 1), bytes });
         let name = settings.directory.file_name().unwrap_or_default().to_string_lossy();
         let lane = disk.sync_lane(&name);
         let lane =
@@ -119,8 +113,7 @@ impl LogEngine {
             active,
             last: Sequence(next - 1),
             bytes,
-            unsynced,
-            durability: Arc::default(),
+            durability,
             buffer: Vec::new(),
             lane,
             _lock: lock,
@@ -135,6 +128,11 @@ impl LogEngine {
         if empty || grown <= self.settings.segment_bytes as usize {
             return Ok(());
         }
+        let synced = self.active.file.sync();
+        synced
+            .map_err(StorageError::io("sync", &self.active.path))
+            .map_err(|failed| self.durability.poison(&failed))?;
+        self.durability.reached(self.mark());
         let number = self.active.number + 1;
         let next = opening::begin_segment(&*self.disk, &self.settings, number, self.last.0 + 1);
         let next = next.map_err(|refused| match refused {
@@ -144,11 +142,14 @@ impl LogEngine {
             refused => self.durability.poison(&refused),
         })?;
         let sealed = mem::replace(&mut self.active, next);
-        self.unsynced.push(SyncTarget::File(Arc::clone(&sealed.file)));
-        self.unsynced.push(SyncTarget::Directory(self.settings.directory.clone()));
         self.sealed.insert(sealed.number, sealed);
         self.bytes += u64::from(HEADER_BYTES);
         Ok(())
+    }
+
+    /// The end of the log.
+    fn mark(&self) -> Mark {
+        Mark { sequence: self.last, bytes: self.bytes }
     }
 
     /// Puts the batch together in the buffer.
@@ -267,14 +268,12 @@ impl Engine for LogEngine {
         if let Some(poisoned) = self.poisoned() {
             return done(Err(poisoned));
         }
-        let mut targets = mem::take(&mut self.unsynced);
-        if targets.is_empty() && self.durability.synced().bytes == self.bytes {
+        if self.durability.synced().bytes == self.bytes {
             return done(Ok(self.last));
         }
-        targets.push(SyncTarget::File(Arc::clone(&self.active.file)));
-        let mark = Mark { sequence: self.last, bytes: self.bytes };
-        let directory = self.settings.directory.clone();
-        self.lane.request(targets, self.durability.when_synced(mark, directory, done));
+        let path = self.active.path.clone();
+        let done = self.durability.when_synced(self.mark(), path, done);
+        self.lane.request(Arc::clone(&self.active.file), done);
     }
 
     fn counts(&self) -> Counts {

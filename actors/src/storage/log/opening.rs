@@ -89,6 +89,8 @@ fn open_segments(
     numbers.map(|number| Segment::open(disk, directory, number)).collect()
 }
 
+/// Cuts off what lies behind `end`. The segment is then synced: a process that was killed may have
+/// left any of it to the page cache, and later changes must not be durable without it.
 fn cut_tail(
     mut segment: Segment,
     end: u32,
@@ -96,7 +98,7 @@ fn cut_tail(
 ) -> Result<Segment, StorageError> {
     let bytes = segment.length - end;
     if bytes > 0 {
-        let cut = segment.file.truncate(end.into()).and_then(|()| segment.file.sync());
+        let cut = segment.file.truncate(end.into());
         cut.map_err(StorageError::io("cut the torn tail off", &segment.path))?;
         tracing::warn!(
             target: "henge::storage",
@@ -105,5 +107,6 @@ fn cut_tail(
         report.cut = Some(Cut { path: segment.path.clone(), offset: end, bytes });
         segment.length = end;
     }
+    segment.file.sync().map_err(StorageError::io("sync", &segment.path))?;
     Ok(segment)
 }

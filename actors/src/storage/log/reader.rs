@@ -90,6 +90,9 @@ impl Reader {
     fn bytes(&mut self, offset: u32, length: usize) -> Result<&[u8], StorageError> {
         let there = (self.length.saturating_sub(offset)) as usize;
         let wanted = length.min(there);
+        if wanted == 0 {
+            return Ok(&[]);
+        }
         let inside = offset.checked_sub(self.start).map(|ahead| ahead as usize);
         let from = match inside {
             Some(from) if from + wanted <= self.window.len() => from,

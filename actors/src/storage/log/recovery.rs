@@ -7,9 +7,9 @@
 //!   Only a durable watermark tells them apart.)
 //! - **A damaged record**: the head holds, the payload does not. Its key is quarantined: a get
 //!   answers that it is corrupt, and no older entry takes its place. A newer one does.
-//! - **A loss**: the head does not hold, or a sealed segment ends early, or sequences are missing.
-//!   Nobody knows whose records those were, so the whole log is suspect. Reading goes on at the next
-//!   place where an entry holds.
+//! - **A loss**: the head does not hold, or a sealed segment, which was synced, ends early. Nobody
+//!   knows whose records those were, so the whole log is suspect, at this opening and all later
+//!   ones. Reading goes on at the next place where an entry holds.
 
 use std::path::PathBuf;
 

@@ -86,12 +86,13 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Creates the segment of `header` in `directory`. After an error its file is gone, or the
-    /// error says why not.
+    /// Creates the segment of `header` in `directory`; its name and header survive a power cut.
+    /// After an error its file is gone, or the error says why not.
     pub fn create(disk: &dyn Disk, directory: &Path, header: Header) -> Result<Self, StorageError> {
         let path = directory.join(file_name(header.number));
         let file = disk.create(&path).map_err(StorageError::io("create", &path))?;
-        if let Err(refused) = file.append(&header.encode()) {
+        let written = file.append(&header.encode()).and_then(|()| file.sync());
+        if let Err(refused) = written.and_then(|()| disk.sync_dir(directory)) {
             disk.remove(&path).map_err(StorageError::io("remove", &path))?;
             return Err(StorageError::io("write the header of", &path)(refused));
         }

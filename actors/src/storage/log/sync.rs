@@ -14,7 +14,7 @@ use crate::storage::{Sequence, StorageError, SyncCompletion};
 pub struct Mark {
     /// The last change.
     pub sequence: Sequence,
-    /// Bytes written since the log was opened, and those that it had then.
+    /// Bytes of the log.
     pub bytes: u64,
 }
 
@@ -48,19 +48,25 @@ impl Durability {
         Some(StorageError::Poisoned { cause: Arc::clone(cause) })
     }
 
-    /// What to do when the sync of everything before `mark` in `directory` is over. An error
+    /// What to do when the sync of `path`, which covers everything before `mark`, is over. An error
     /// poisons: the kernel reports a lost page once, so a second sync that succeeds proves nothing.
     pub fn when_synced(
         self: &Arc<Self>,
         mark: Mark,
-        directory: PathBuf,
+        path: PathBuf,
         done: SyncCompletion,
     ) -> SyncDone {
         let durability = Arc::clone(self);
         Box::new(move |synced: io::Result<()>| {
-            let outcome = synced.map_err(StorageError::io("sync", &directory));
+            let outcome = synced.map_err(StorageError::io("sync", &path));
             done(durability.settle(mark, outcome));
         })
+    }
+
+    /// Everything before `mark` survives a power cut.
+    pub fn reached(&self, mark: Mark) {
+        self.sequence.fetch_max(mark.sequence.0, Ordering::AcqRel);
+        self.bytes.fetch_max(mark.bytes, Ordering::AcqRel);
     }
 
     fn settle(
@@ -73,8 +79,7 @@ impl Durability {
             // Synced, but behind a sync or write that failed.
             (Ok(()), Some(poisoned)) => Err(poisoned),
             (Ok(()), None) => {
-                self.sequence.fetch_max(mark.sequence.0, Ordering::AcqRel);
-                self.bytes.fetch_max(mark.bytes, Ordering::AcqRel);
+                self.reached(mark);
                 Ok(mark.sequence)
             }
         }

@@ -57,7 +57,7 @@ impl Default for QuicSettings {
             dial_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(2),
             connections_max: 1024,
-            outbox_bytes_max: 16 << 20,
+            outbox_bytes_max: 64 << 20,
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) const IDLE_TIMEOUT: u64 = 5_000_000;
 pub(super) const DIAL_TIMEOUT: u64 = 1_000_000;
 
 /// How many bytes may be on their way in one direction of a link.
-pub(super) const QUEUED_BYTES_MAX: usize = 16 << 20;
+pub(super) const QUEUED_BYTES_MAX: usize = 64 << 20;
 
 /// Names an endpoint that was ever bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

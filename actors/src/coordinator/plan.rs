@@ -8,13 +8,8 @@ use henge_kernel::{
     bucket::RegisterVersion,
     causality::{Conflict, Content, Record, RecordLimits},
     coordination::{
-        Home, Homes, PutOptions, ReadOptions, RequestError,
-        get::GetRequest,
-        hedge,
-        list::ListRequest,
-        options::WritePlan,
-        put::PutRequest,
-        quorum::QuorumSize,
+        Home, Homes, PutOptions, ReadOptions, RequestError, get::GetRequest, hedge,
+        list::ListRequest, options::WritePlan, put::PutRequest, quorum::QuorumSize,
     },
     id::WriteId,
     key::{Key, PartitionId},
@@ -248,12 +243,7 @@ fn partition_of_key(cluster: &ClusterView, key: &Key) -> PartitionId {
 }
 
 /// The homes, this node in front if it is one of them; the others in the order of the ring.
-fn homes_of(
-    shard: &Shard,
-    cluster: &ClusterView,
-    partition: PartitionId,
-    n: u8,
-) -> Homes {
+fn homes_of(shard: &Shard, cluster: &ClusterView, partition: PartitionId, n: u8) -> Homes {
     let members = shard.commons.members.load();
     let own = shard.commons.node;
     let homes = cluster.ring.homes(partition, n);

@@ -1,0 +1,152 @@
+//! Gets: the kernel's machine, its events and effects.
+
+use std::sync::Arc;
+
+use actix::Handler;
+use henge_kernel::{
+    causality::Record,
+    coordination::{
+        Failure, Generation, GetCoordination, ReplicaRecord,
+        get::{GetEffect, GetEvent, ReplicaAnswer},
+        outcome::GetAnswer,
+    },
+    id::NodeId,
+    machine::Machine as _,
+    time::Instant,
+};
+
+use super::{
+    Coordinator, Task,
+    plan::{self, GetPlan},
+};
+use crate::{
+    actor_ref::Told,
+    api::{Answer, Got},
+    messages::{
+        coordinator::{BeginGet, Outcome},
+        storage_shard::{ReadRecord, StoreRecord},
+    },
+    wire::{PeerReply, PeerRequest},
+};
+
+/// A get and the client that waits for it.
+pub(super) struct Getting {
+    plan: GetPlan,
+    outcome: Option<Outcome<Got>>,
+}
+
+impl Coordinator {
+    pub(super) fn run_get(
+        &mut self,
+        step: impl FnOnce(&mut GetCoordination, Instant, &mut Vec<GetEffect>),
+    ) {
+        let now = self.now();
+        let mut effects = std::mem::take(&mut self.get_effects);
+        step(&mut self.get, now, &mut effects);
+        for effect in effects.drain(..) {
+            self.perform_get(effect);
+        }
+        self.get_effects = effects;
+        self.arm();
+    }
+
+    fn perform_get(&mut self, effect: GetEffect) {
+        let Task::Get(getting) = &mut self.task else { return };
+        let Getting { plan, outcome } = getting.as_mut();
+        match effect {
+            GetEffect::ReadAt { node, known } => {
+                let (key, deadline) = (plan.key.clone(), plan.deadline);
+                if node == self.shard.commons.node {
+                    let reply = self.reply_to(node);
+                    self.shard.storage().tell(ReadRecord { key, known, deadline, reply });
+                } else {
+                    let request = PeerRequest::Read { key, known, properties: plan.properties };
+                    self.send(node, request, deadline, Some(self.reply_to(node)));
+                }
+            }
+            GetEffect::WantHedge => {
+                if self.shard.hedging.borrow_mut().grant() {
+                    self.run_get(|get, now, effects| {
+                        get.handle(now, GetEvent::HedgeGranted, effects);
+                    });
+                }
+            }
+            GetEffect::Observe(latency) => self.shard.hedging.borrow_mut().observe(latency),
+            GetEffect::Reply(answer) => {
+                let wall = self.shard.commons.environment.clock.wall();
+                let answer = answer.map(|GetAnswer { record, replicas }| Answer {
+                    body: Got::from(record.read(wall)),
+                    replicas,
+                });
+                if let Some(outcome) = outcome.take() {
+                    // A client that has gone wants no answer.
+                    let _ = outcome.send(answer);
+                }
+                self.replied();
+            }
+            GetEffect::RepairAt { node, record } => {
+                let (key, conflict) = (plan.key.clone(), plan.conflict);
+                let (deadline, properties) = (plan.repair_deadline, plan.properties);
+                let ReplicaRecord { record, generation } = record;
+                let encoded = plan.repair.get_or_encode(&record);
+                if node == self.shard.commons.node {
+                    let reply = self.reply_to(node);
+                    let store =
+                        StoreRecord { key, record: encoded, generation, conflict, deadline, reply };
+                    self.shard.storage().tell(store);
+                } else {
+                    let request =
+                        PeerRequest::Store { key, record: encoded, generation, properties };
+                    self.send(node, request, deadline, None);
+                }
+            }
+            GetEffect::Finish => self.finish(),
+        }
+    }
+
+    pub(super) fn on_get_reply(&mut self, node: NodeId, reply: PeerReply) {
+        let event = get_event(node, reply);
+        self.run_get(|get, now, effects| get.handle(now, event, effects));
+    }
+}
+
+fn get_event(node: NodeId, reply: PeerReply) -> GetEvent {
+    let answered = |complete, answer| GetEvent::Answered { node, complete, answer };
+    let holds = |record: Record, generation, complete| {
+        let record = ReplicaRecord { record: Arc::new(record), generation };
+        answered(complete, ReplicaAnswer::Holds(record))
+    };
+    match reply {
+        PeerReply::Nothing { complete } => {
+            holds(Record::default(), Generation::default(), complete)
+        }
+        PeerReply::Same { complete } => answered(complete, ReplicaAnswer::Same),
+        PeerReply::Found { record, generation, complete } => {
+            match Record::decode_replicated(&record) {
+                Ok(record) => holds(record, generation, complete),
+                Err(_) => GetEvent::Failed { node, failure: Failure::Corrupt },
+            }
+        }
+        PeerReply::Failed(failure) => GetEvent::Failed { node, failure },
+        _ => GetEvent::Failed { node, failure: Failure::Refused },
+    }
+}
+
+impl Handler<Told<BeginGet>> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<BeginGet>, _: &mut Self::Context) {
+        let (BeginGet { key, options, outcome, permit }, _handling) = self.me.open(told);
+        match plan::plan_get(&self.shard, self.now(), key, &options) {
+            Ok((plan, request)) => {
+                self.permit = Some(permit);
+                self.task = Task::Get(Box::new(Getting { plan, outcome: Some(outcome) }));
+                self.run_get(|get, now, effects| get.start(now, request, effects));
+            }
+            Err(error) => {
+                let _ = outcome.send(Err(error));
+                self.shard.give_back(self.me.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Puts and deletes, of clients of this node and of other nodes.
+
+use std::sync::Arc;
+
+use actix::Handler;
+use bytes::Bytes;
+use henge_kernel::{
+    causality::Record,
+    coordination::{
+        Failure, PutCoordination, ReplicaRecord, RequestError,
+        outcome::PutAnswer,
+        put::{Minted, PutEffect, PutEvent},
+    },
+    id::NodeId,
+    machine::Machine as _,
+    time::{Instant, WallMillis},
+};
+
+use super::{
+    Coordinator, Task,
+    plan::{self, PutPlan},
+};
+use crate::{
+    actor_ref::Told,
+    api::{Answer, Got, Written},
+    messages::{
+        coordinator::{BeginForwarded, BeginPut, Outcome, ReplyTo},
+        storage_shard::MintRecord,
+    },
+    wire::{PeerReply, PeerRequest},
+};
+
+/// A write and who waits for it.
+pub(super) struct Putting {
+    plan: PutPlan,
+    asker: Option<Asker>,
+}
+
+/// Who waits for a write.
+enum Asker {
+    Client(Outcome<Written>),
+    Peer(ReplyTo),
+}
+
+impl Coordinator {
+    pub(super) fn run_put(
+        &mut self,
+        step: impl FnOnce(&mut PutCoordination, Instant, &mut Vec<PutEffect>),
+    ) {
+        let now = self.now();
+        let mut effects = std::mem::take(&mut self.put_effects);
+        step(&mut self.put, now, &mut effects);
+        for effect in effects.drain(..) {
+            self.perform_put(effect);
+        }
+        self.put_effects = effects;
+        self.arm();
+    }
+
+    fn perform_put(&mut self, effect: PutEffect) {
+        let Task::Put(putting) = &mut self.task else { return };
+        let Putting { plan, asker } = putting.as_mut();
+        match effect {
+            PutEffect::Mint => {
+                let mint = MintRecord {
+                    key: plan.write.key.clone(),
+                    context: plan.write.context.clone(),
+                    content: plan.write.content.clone(),
+                    write_id: plan.write.write_id,
+                    expires_at: plan.write.expires_at,
+                    conflict: plan.conflict,
+                    limits: plan.limits,
+                    deadline: plan.deadline,
+                    reply: ReplyTo::coordinator(
+                        self.me.clone(),
+                        self.lease,
+                        self.shard.commons.node,
+                    ),
+                };
+                self.shard.storage().tell(mint);
+            }
+            PutEffect::StoreAt { node, record } => {
+                let request = PeerRequest::Store {
+                    key: plan.write.key.clone(),
+                    record: plan.minted.get_or_encode(&record.record),
+                    generation: record.generation,
+                    properties: plan.write.properties,
+                };
+                let deadline = plan.deadline;
+                self.send(node, request, deadline, Some(self.reply_to(node)));
+            }
+            PutEffect::ForwardTo(node) => {
+                plan.forwards = true;
+                let (request, deadline) = (PeerRequest::Write(plan.write.clone()), plan.deadline);
+                self.send(node, request, deadline, Some(self.reply_to(node)));
+            }
+            PutEffect::Reply(answer) => {
+                if let Some(asker) = asker.take() {
+                    let wall = self.shard.commons.environment.clock.wall();
+                    asker.answer(answer, wall);
+                }
+                self.replied();
+            }
+            PutEffect::Finish => self.finish(),
+        }
+    }
+
+    pub(super) fn on_put_reply(&mut self, node: NodeId, reply: PeerReply) {
+        let Task::Put(putting) = &mut self.task else { return };
+        let plan = &mut putting.plan;
+        let local = node == self.shard.commons.node;
+        let event = match reply {
+            PeerReply::Minted(minted) => {
+                let minted = *minted;
+                plan.minted.set(&minted.record, minted.encoded);
+                let record = ReplicaRecord { record: minted.record, generation: minted.generation };
+                let (context, dot) = (minted.written.context, minted.written.dot);
+                PutEvent::Minted(Minted { context, dot, record })
+            }
+            PeerReply::Stored => PutEvent::Stored(node),
+            PeerReply::Written { context, dot, record, replicas } => {
+                let record = record.map(|bytes| Record::decode_replicated(&bytes)).transpose();
+                match record {
+                    Ok(record) => {
+                        let record = record.map(Arc::new);
+                        let answer = PutAnswer { context, dot, record, replicas };
+                        PutEvent::Forwarded { node, outcome: Ok(answer) }
+                    }
+                    Err(_) => PutEvent::Failed { node, failure: Failure::Lost },
+                }
+            }
+            PeerReply::Refused(error) if local => PutEvent::MintRefused(error),
+            PeerReply::Refused(error) if plan.forwards => {
+                PutEvent::Forwarded { node, outcome: Err(error) }
+            }
+            PeerReply::Failed(Failure::Lost) if local => PutEvent::MintFailed,
+            PeerReply::Failed(_) if local => PutEvent::MintUnable,
+            PeerReply::Failed(failure) => PutEvent::Failed { node, failure },
+            _ => PutEvent::Failed { node, failure: Failure::Refused },
+        };
+        self.run_put(|put, now, effects| put.handle(now, event, effects));
+    }
+}
+
+impl Asker {
+    fn answer(self, answer: Result<PutAnswer, RequestError>, wall: WallMillis) {
+        match self {
+            Self::Client(outcome) => {
+                let answer = answer.map(|PutAnswer { context, dot, record, replicas }| {
+                    let got = record.map(|record| Got::from(record.read(wall)));
+                    Answer { body: Written { context, dot, got }, replicas }
+                });
+                let _ = outcome.send(answer);
+            }
+            Self::Peer(reply) => reply.answer(match answer {
+                Ok(PutAnswer { context, dot, record, replicas }) => {
+                    let record = record.map(|record| encode(&record));
+                    PeerReply::Written { context, dot, record, replicas }
+                }
+                Err(error) => PeerReply::Refused(error),
+            }),
+        }
+    }
+}
+
+fn encode(record: &Record) -> Bytes {
+    let mut bytes = Vec::new();
+    record.encode_replicated(&mut bytes);
+    bytes.into()
+}
+
+impl Handler<Told<BeginPut>> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<BeginPut>, _: &mut Self::Context) {
+        let (BeginPut { key, wanted, outcome, permit }, _handling) = self.me.open(told);
+        match plan::plan_put(&self.shard, self.now(), key, wanted) {
+            Ok((plan, request)) => {
+                self.permit = Some(permit);
+                let asker = Some(Asker::Client(outcome));
+                self.task = Task::Put(Box::new(Putting { plan, asker }));
+                self.run_put(|put, now, effects| put.start(now, request, effects));
+            }
+            Err(error) => {
+                let _ = outcome.send(Err(error));
+                self.shard.give_back(self.me.clone());
+            }
+        }
+    }
+}
+
+impl Handler<Told<BeginForwarded>> for Coordinator {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<BeginForwarded>, _: &mut Self::Context) {
+        let (BeginForwarded { write, reply, deadline, permit }, _handling) = self.me.open(told);
+        match plan::plan_forwarded(&self.shard, self.now(), write, deadline) {
+            Ok((plan, request)) => {
+                self.permit = Some(permit);
+                let asker = Some(Asker::Peer(reply));
+                self.task = Task::Put(Box::new(Putting { plan, asker }));
+                self.run_put(|put, now, effects| put.start(now, request, effects));
+            }
+            Err(error) => {
+                reply.answer(PeerReply::Refused(error));
+                self.shard.give_back(self.me.clone());
+            }
+        }
+    }
+}

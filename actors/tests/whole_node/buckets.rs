@@ -1,0 +1,143 @@
+//! Bucket properties: set anywhere, known everywhere, fixed where they must be.
+
+use bytes::Bytes;
+use henge_kernel::{
+    bucket::BucketChange,
+    coordination::{PutOptions, ReadOptions, RequestError},
+    key::Key,
+};
+
+use crate::world::{Plan, World, name, pass, simulate, texts, value};
+
+fn change(pairs: &[&str]) -> BucketChange {
+    pairs.iter().fold(BucketChange::default(), |change, pair| change.parse_pair(pair).unwrap())
+}
+
+fn carts() -> Bytes {
+    Bytes::from_static(b"carts")
+}
+
+fn cart(text: &'static str) -> Key {
+    Key::new(carts(), Bytes::from_static(text.as_bytes())).unwrap()
+}
+
+#[test]
+fn properties_set_on_one_node_are_in_force_on_all() {
+    simulate(async {
+        let world = World::start(Plan::three(1)).await;
+        let set = world.node("a").set_bucket(&carts(), change(&["conflict=lww", "r=1"])).await;
+        assert!(set.unwrap().established);
+        pass(200).await;
+        for node in world.names() {
+            let held = world.node(node).bucket(&carts()).unwrap();
+            assert_eq!(held.properties.r, 1, "{node}");
+            assert!(held.established, "{node}");
+        }
+        world.node("a").put(&cart("k"), value("one"), PutOptions::default()).await.unwrap();
+        pass(10).await;
+        world.node("b").put(&cart("k"), value("two"), PutOptions::default()).await.unwrap();
+        let got = world.node("c").get(&cart("k"), ReadOptions::default().r(3)).await.unwrap();
+        assert_eq!(texts(&got), ["two"], "the last write wins where that was asked for");
+    });
+}
+
+#[test]
+fn a_bucket_with_its_own_n_has_so_many_homes() {
+    simulate(async {
+        let plan = Plan { nodes: 5, ..Plan::three(2) };
+        let world = World::start(plan).await;
+        let set = change(&["n=5", "r=3", "w=3"]);
+        assert!(world.node("b").set_bucket(&carts(), set).await.unwrap().established);
+        pass(200).await;
+        let options = PutOptions::default().w(5);
+        let answer = world.node("d").put(&cart("k"), value("v"), options).await.unwrap();
+        assert_eq!((answer.replicas.acks, answer.replicas.homes), (5, 5));
+        for node in world.names() {
+            let replica = world.node(node).replica(&cart("k")).await.unwrap();
+            assert!(replica.home && replica.digest.is_some(), "{node}");
+        }
+    });
+}
+
+#[test]
+fn a_bucket_with_its_own_n_is_not_ready_while_a_member_is_away_and_is_when_it_returned() {
+    simulate(async {
+        let world = World::start(Plan::three(3)).await;
+        world.network.isolate(&name("c"));
+        world.until_seen(&["a", "b"], "c", "down").await;
+        let set = change(&["n=1", "r=1", "w=1"]);
+        let unreached = world.node("a").set_bucket(&carts(), set).await.unwrap_err();
+        assert!(
+            matches!(unreached, RequestError::QuorumNotMet { needed: 3, got: 2, .. }),
+            "{unreached:?}"
+        );
+        let refused = world.node("a").put(&cart("k"), value("v"), PutOptions::default()).await;
+        assert!(matches!(refused, Err(RequestError::NotReady { .. })), "{refused:?}");
+        world.network.heal_all();
+        world.until_seen(&["a", "b"], "c", "up").await;
+        for _ in 0..50 {
+            if world
+                .names()
+                .iter()
+                .all(|node| world.node(node).bucket(&carts()).unwrap().established)
+            {
+                break;
+            }
+            pass(100).await;
+        }
+        let answer = world.node("c").put(&cart("k"), value("v"), PutOptions::default()).await;
+        assert_eq!(answer.unwrap().replicas.homes, 1);
+    });
+}
+
+#[test]
+fn data_written_under_the_defaults_fixes_n_and_conflict_even_if_another_node_holds_it() {
+    simulate(async {
+        let plan = Plan { nodes: 5, ..Plan::three(4) };
+        let world = World::start(plan).await;
+        world.node("a").put(&cart("k"), value("v"), PutOptions::default().w(3)).await.unwrap();
+        for node in world.names() {
+            let set = world.node(node).set_bucket(&carts(), change(&["n=5"])).await;
+            let refused = set.unwrap_err();
+            assert!(
+                matches!(&refused, RequestError::BucketPropertyFixed { field, .. } if field == "n"),
+                "{node}: {refused:?}"
+            );
+        }
+        pass(1_000).await;
+        let got = world.node("b").get(&cart("k"), ReadOptions::default()).await.unwrap();
+        assert_eq!(texts(&got), ["v"], "the bucket serves as before");
+        let set = change(&["r=1"]);
+        assert_eq!(world.node("c").set_bucket(&carts(), set).await.unwrap().properties.r, 1);
+    });
+}
+
+#[test]
+fn properties_survive_a_restart_and_reach_a_node_that_was_away() {
+    simulate(async {
+        let mut world = World::start(Plan::three(5)).await;
+        world.kill("c").await;
+        world.until_seen(&["a", "b"], "c", "down").await;
+        world.node("a").set_bucket(&carts(), change(&["w=1"])).await.unwrap();
+        world.kill("a").await;
+        world.start_node("a").await;
+        world.start_node("c").await;
+        world.ready().await;
+        pass(500).await;
+        for node in world.names() {
+            assert_eq!(world.node(node).bucket(&carts()).unwrap().properties.w, 1, "{node}");
+        }
+    });
+}
+
+#[test]
+fn bad_properties_are_refused_with_every_violation_and_change_nothing() {
+    simulate(async {
+        let world = World::start(Plan::three(6)).await;
+        let set = change(&["n=9", "w=0", "durability=group"]);
+        let refused = world.node("a").set_bucket(&carts(), set).await.unwrap_err();
+        let RequestError::BadRequest { limit, .. } = &refused else { panic!("{refused:?}") };
+        assert!(limit.contains('n') && limit.contains("group"), "{limit}");
+        assert_eq!(world.node("a").bucket(&carts()).unwrap().version.counter, 0);
+    });
+}

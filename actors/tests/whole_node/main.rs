@@ -1,0 +1,11 @@
+//! Whole nodes of production actors on the simulated network, disks and paused time: one thread,
+//! one `LocalSet`, no actix `System`. A seed decides everything.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod buckets;
+mod determinism;
+mod failure;
+mod requests;
+mod storage;
+mod supervision;
+mod world;

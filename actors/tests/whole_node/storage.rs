@@ -1,0 +1,121 @@
+//! What survives: kills, power cuts, full and failing disks.
+
+use henge_actors::{reports::Readiness, storage::disk_simulated::Faults};
+use henge_kernel::coordination::{Fate, PutOptions, ReadOptions};
+
+use crate::world::{Plan, World, get, key, pass, put, simulate, texts};
+
+#[test]
+fn every_acknowledged_write_survives_the_kill_of_all_nodes() {
+    for shards in [1, 2] {
+        simulate(async {
+            let plan = Plan { shards: vec![shards], ..Plan::three(1) };
+            let mut world = World::start(plan).await;
+            let mut acknowledged = Vec::new();
+            for round in 0..100 {
+                let node = ["a", "b", "c"][round % 3];
+                let text = format!("k{round}");
+                put(world.node(node), &text, &text, PutOptions::default()).await.unwrap();
+                acknowledged.push(text);
+            }
+            for node in ["a", "b", "c"] {
+                world.kill(node).await;
+            }
+            for node in ["a", "b", "c"] {
+                world.start_node(node).await;
+            }
+            world.ready().await;
+            for text in acknowledged {
+                let got = get(world.node("a"), &text, ReadOptions::default()).await;
+                assert_eq!(texts(&got), [text.as_str()]);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_power_cut_of_all_nodes_loses_at_most_the_sync_interval() {
+    simulate(async {
+        let mut world = World::start(Plan::three(2)).await;
+        for round in 0..50 {
+            let text = format!("k{round}");
+            put(world.node("a"), &text, &text, PutOptions::default().w(3)).await.unwrap();
+        }
+        pass(250).await;
+        for node in ["a", "b", "c"] {
+            world.power_cut(node).await;
+        }
+        for node in ["a", "b", "c"] {
+            world.start_node(node).await;
+        }
+        world.ready().await;
+        for round in 0..50 {
+            let text = format!("k{round}");
+            let got = get(world.node("b"), &text, ReadOptions::default()).await;
+            assert_eq!(texts(&got), [text.as_str()]);
+        }
+    });
+}
+
+#[test]
+fn writes_before_and_after_a_restart_get_different_dots() {
+    simulate(async {
+        let mut world = World::start(Plan::three(3)).await;
+        let first = put(world.node("a"), "k", "one", PutOptions::default().w(3)).await.unwrap();
+        world.kill("a").await;
+        world.start_node("a").await;
+        world.ready().await;
+        let second = put(world.node("a"), "k", "two", PutOptions::default()).await.unwrap();
+        assert_ne!(first.body.dot.actor, second.body.dot.actor, "a right dies with its run");
+        let got = get(world.node("b"), "k", ReadOptions::default()).await;
+        assert_eq!(texts(&got), ["one", "two"]);
+    });
+}
+
+#[test]
+fn a_node_whose_disk_fails_takes_no_more_writes_says_so_and_others_go_on() {
+    simulate(async {
+        let world = World::start(Plan::three(4)).await;
+        put(world.node("a"), "k", "v", PutOptions::default().w(3)).await.unwrap();
+        let faults = Faults { appends: true, ..Faults::default() };
+        world.disk("a").set_faults(faults);
+        let outcome = put(world.node("a"), "j", "w", PutOptions::default()).await;
+        if let Err(error) = outcome {
+            assert_eq!(error.fate(), Fate::Unknown, "{error:?}");
+        }
+        pass(100).await;
+        assert!(matches!(world.node("a").readiness(), Readiness::NotReady { .. }));
+        for round in 0..10 {
+            // Through the node with the dead log as well: another home mints.
+            let text = format!("later-{round}");
+            put(world.node("a"), &text, "w", PutOptions::default()).await.unwrap();
+            put(world.node("b"), &text, "x", PutOptions::default()).await.unwrap();
+        }
+        let got = get(world.node("a"), "k", ReadOptions::default()).await;
+        assert_eq!(texts(&got), ["v"]);
+        pass(2_000).await;
+        let seen = world.node("b").cluster();
+        let health = seen.members.iter().find(|member| member.name == "a").unwrap().health;
+        assert_eq!(health.unwrap().storage, "poisoned");
+    });
+}
+
+#[test]
+fn a_full_disk_refuses_puts_and_loses_nothing() {
+    simulate(async {
+        let world = World::start(Plan::three(5)).await;
+        put(world.node("a"), "k", "v", PutOptions::default().w(3)).await.unwrap();
+        for node in ["a", "b", "c"] {
+            world.disk(node).set_capacity(Some(0));
+        }
+        let refused = put(world.node("a"), "j", "w", PutOptions::default()).await.unwrap_err();
+        assert_eq!(refused.fate(), Fate::NotApplied, "{refused:?}");
+        for node in ["a", "b", "c"] {
+            world.disk(node).set_capacity(None);
+        }
+        assert_eq!(world.node("a").replica(&key("j")).await.unwrap().digest, None);
+        put(world.node("a"), "j", "w", PutOptions::default()).await.unwrap();
+        let got = get(world.node("b"), "k", ReadOptions::default()).await;
+        assert_eq!(texts(&got), ["v"]);
+    });
+}

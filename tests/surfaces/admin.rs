@@ -1,0 +1,53 @@
+//! What operators see of one node.
+
+use serde_json::json;
+
+use crate::support::{
+    http::{call, get, put},
+    node::Single,
+};
+
+#[test]
+fn a_replica_is_shown_as_it_is() {
+    let single = Single::start();
+    let nothing = get(single.http(), "/v1/admin/replica/b/k").json();
+    assert_eq!((&nothing["digest"], &nothing["versions"]), (&json!(null), &json!([])));
+    assert_eq!(
+        (&nothing["node"], &nothing["homes"], &nothing["home"]),
+        (&json!("solo"), &json!(["solo"]), &json!(true))
+    );
+    put(single.http(), "/v1/kv/b/k", "four");
+    let replica = get(single.http(), "/v1/admin/replica/b/k").json();
+    assert!(replica["digest"].is_string() && replica["has_right"] == true, "{replica}");
+    assert_eq!(replica["versions"].as_array().unwrap().len(), 1);
+    let version = &replica["versions"][0];
+    assert_eq!((&version["kind"], &version["size"]), (&json!("value"), &json!(4)));
+    let etag =
+        get(single.http(), "/v1/kv/b/k").header("etag").unwrap().trim_matches('"').to_owned();
+    assert_eq!(version["dot"], etag);
+    let context = get(single.http(), "/v1/kv/b/k").context();
+    call(single.http(), "DELETE", "/v1/kv/b/k", &[("Henge-Context", &context)], b"");
+    let replica = get(single.http(), "/v1/admin/replica/b/k").json();
+    assert_eq!(replica["versions"][0]["kind"], "tombstone");
+}
+
+#[test]
+fn actors_are_shown_in_numbers() {
+    let single = Single::start();
+    put(single.http(), "/v1/kv/b/k", "x");
+    let actors = get(single.http(), "/v1/admin/actors").json();
+    let actors = actors["actors"].as_array().unwrap();
+    for name in ["Front", "RingManager", "GossipMembership", "StorageShard", "Coordinator"] {
+        assert!(actors.iter().any(|actor| actor["actor"] == name), "{name}: {actors:?}");
+    }
+}
+
+#[test]
+fn faults_are_only_for_nodes_that_allow_them() {
+    let single = Single::start();
+    let json_type = [("Content-Type", "application/json")];
+    for body in [r#"{"heal": true}"#, r#"{"cut": ["node-b"], "one_way": false}"#] {
+        let reply = call(single.http(), "POST", "/v1/admin/faults", &json_type, body.as_bytes());
+        assert_eq!(reply.problem(403, "forbidden")["fate"], "not_applied");
+    }
+}
