@@ -210,7 +210,9 @@ async fn converge(cart: &Cart<'_>, stage: &mut Stage) -> Result<(), Broken> {
         cart.homes.iter().map(|home| Request::get(home.http, path.clone())).collect();
     let get = cart.get(cart.far, "?r=3");
     let converged = async |scene: &mut Scene| {
-        looks.iter().for_each(|look| scene.show(look));
+        for look in &looks {
+            scene.show(look);
+        }
         let look = async || {
             let mut digests = Vec::new();
             for look in &looks {
