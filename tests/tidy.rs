@@ -35,7 +35,7 @@ const ADAPTERS: [(&str, &[&str]); 3] = [
     ("wire", &["wire", "transport", "messages", "api"]),
 ];
 
-/// What is below [`henge_actors::node`], and none of a surface's business.
+/// What is below `NodeHandle`, and none of a surface's business.
 const BELOW_THE_HANDLE: [&str; 6] =
     ["messages", "shell", "storage", "supervision", "transport", "wire"];
 

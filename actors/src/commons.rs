@@ -18,15 +18,15 @@ use crate::{
     actor_ref::ActorRef,
     admission::Admission,
     environment::Environment,
-    events::Roster,
     front::Front,
     gossip_membership::GossipMembership,
+    meter::Roster,
     ring_manager::RingManager,
     settings::Settings,
     storage_shard::StorageShard,
     supervision::Guardian,
     view::{ClusterView, Published},
-    wire::Hello,
+    wire::{Hello, PROTOCOL_MAX, PROTOCOL_MIN},
 };
 
 /// Shared by all shards of one node.
@@ -88,14 +88,11 @@ pub enum Phase {
     Stopping,
 }
 
-/// Why a node ends by itself.
+/// Why a node ends by itself: a part of it fell too often.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// A part of it fell too often.
-    Failed {
-        /// Which, and what it said.
-        reason: String,
-    },
+pub struct Ending {
+    /// Which part, and what it said.
+    pub reason: String,
 }
 
 /// What [`Commons::new`] is made of.
@@ -213,8 +210,8 @@ impl Commons {
     /// What `shard` says to whoever it meets.
     pub fn hello(&self, shard: u16) -> Hello {
         Hello {
-            protocol_min: crate::wire::PROTOCOL_MIN,
-            protocol_max: crate::wire::PROTOCOL_MAX,
+            protocol_min: PROTOCOL_MIN,
+            protocol_max: PROTOCOL_MAX,
             cluster: self.cluster_id,
             name: self.settings.node.name.clone(),
             incarnation: self.incarnation,

@@ -1,41 +1,35 @@
 //! `NodeHandle`: the door of a node for the rest of its process. Surfaces know nothing else.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use futures_util::future::join_all;
 use henge_kernel::{
-    bucket::{BucketChange, BucketRegister},
+    bucket::{BucketChange, BucketRegister, RegisterVersion},
     causality::{ContextKey, Value},
     coordination::{DeleteOptions, PutOptions, ReadOptions, RequestError},
     id::{NodeId, NodeName},
-    key::{Key, PartitionId, Token, check_bucket},
+    key::{Key, check_bucket},
+    time::{Instant, WallMillis},
     units::Size,
 };
 use tokio::{net::lookup_host, sync::oneshot};
 
 use crate::{
+    actor_ref::ActorRef,
     admission::Permit,
-    api::{
-        Answer, Got, KEYS_PER_PAGE_MAX, KeyPage, KeyPosition, KeyQuery, KeyRange, ReplicaReport,
-        Written,
-    },
+    api::{Answer, Got, ReplicaReport, Written},
     commons::{Commons, Phase},
-    events::ActorReport,
+    front::Front,
     messages::{
-        coordinator::{BeginGet, BeginList, BeginPut, Wanted},
+        coordinator::{BeginGet, BeginPut, Wanted},
         ring_manager::SetBucket,
         storage_shard::{CountBuckets, InspectRecord},
     },
+    meter::ActorReport,
     reports::{ClusterReport, PreferenceReport, Readiness, RingReport},
-    settings::Settings,
-    transport::faults::Cut,
-    wire::ListedKeys,
+    settings::{Settings, ShardCount},
+    transport::faults::{Cut, Faults},
 };
-
-/// Partitions that one page of a listing asks at a time.
-const PARTITIONS_AT_ONCE: usize = 16;
 
 /// The door to a node: cheap to clone, usable from any thread.
 #[derive(Clone)]
@@ -90,58 +84,13 @@ impl NodeHandle {
         answer.await.unwrap_or(Err(RequestError::Interrupted))
     }
 
-    /// One page of the live keys of a bucket. Each partition is listed by one of its homes, so a
-    /// key that is still in repair may be missing.
-    pub async fn keys(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, RequestError> {
-        check_bucket(bucket)?;
-        if !(1..=KEYS_PER_PAGE_MAX).contains(&query.limit) {
-            let (field, value) = ("limit".into(), query.limit.to_string());
-            let limit = format!("1 to {KEYS_PER_PAGE_MAX}");
-            return Err(RequestError::BadRequest { field, value, limit });
-        }
-        let mut after = query.after.as_deref().map(position_from_text).transpose()?;
-        let partitions = self.commons.cluster.load().ring.partitions();
-        let first =
-            after.as_ref().map_or(PartitionId(0), |place| place.token.partition(partitions));
-        let rest: Vec<PartitionId> = partitions.all().skip_while(|next| *next < first).collect();
-        let mut page = KeyPage { keys: Vec::new(), next: None };
-        for group in rest.chunks(PARTITIONS_AT_ONCE) {
-            let ranges = group.iter().map(|partition| {
-                let (bucket, prefix) = (bucket.clone(), query.prefix.clone());
-                let range = KeyRange { bucket, prefix, after: after.take(), limit: query.limit };
-                self.list(*partition, range)
-            });
-            for listed in join_all(ranges).await {
-                if page.take_in(listed?, query.limit) {
-                    return Ok(page);
-                }
-            }
-        }
-        Ok(page)
-    }
-
-    async fn list(
-        &self,
-        partition: PartitionId,
-        range: KeyRange,
-    ) -> Result<ListedKeys, RequestError> {
-        let shard = partition.shard(self.commons.shards);
-        let permit = self.permit(shard, 0)?;
-        let (outcome, answer) = oneshot::channel();
-        self.front(shard)?.tell(BeginList { partition, range, outcome, permit });
-        answer.await.unwrap_or(Err(RequestError::Interrupted))
-    }
-
     /// The properties of a bucket; the cluster's defaults if it has none of its own.
     pub fn bucket(&self, bucket: &Bytes) -> Result<BucketRegister, RequestError> {
         check_bucket(bucket)?;
         let buckets = Arc::clone(&self.commons.cluster.load().buckets);
         Ok(buckets.get(bucket).cloned().unwrap_or_else(|| BucketRegister {
             name: bucket.clone(),
-            version: henge_kernel::bucket::RegisterVersion {
-                counter: 0,
-                setter: self.commons.node,
-            },
+            version: RegisterVersion { counter: 0, setter: self.commons.node },
             properties: buckets.defaults().clone(),
             established: true,
         }))
@@ -171,7 +120,7 @@ impl NodeHandle {
 
     /// Every bucket that has properties of its own or holds keys on this node, by name.
     pub async fn buckets(&self) -> Result<Vec<BucketRegister>, RequestError> {
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for storage in self.commons.storages.get().into_iter().flatten() {
             let (outcome, counted) = oneshot::channel();
             storage.tell(CountBuckets { outcome });
@@ -258,14 +207,14 @@ impl NodeHandle {
         first: SocketAddr,
     ) -> impl Iterator<Item = SocketAddr> + use<> {
         let known = self.commons.peer_shards.get(&node).map(|shards| *shards);
-        let shards = known.unwrap_or(crate::settings::ShardCount::MAX.get());
+        let shards = known.unwrap_or(ShardCount::MAX.get());
         (0..shards).filter_map(move |shard| {
             let port = first.port().checked_add(shard)?;
             Some(SocketAddr::new(first.ip(), port))
         })
     }
 
-    fn faults(&self) -> Result<&crate::transport::faults::Faults, RequestError> {
+    fn faults(&self) -> Result<&Faults, RequestError> {
         let allowed = self.commons.settings.allow_faults;
         let faults = self.commons.environment.faults.as_deref().filter(|_| allowed);
         faults.ok_or_else(|| RequestError::Forbidden {
@@ -294,12 +243,12 @@ impl NodeHandle {
     }
 
     /// The monotone clock of the node.
-    pub fn now(&self) -> henge_kernel::time::Instant {
+    pub fn now(&self) -> Instant {
         self.commons.environment.clock.now()
     }
 
     /// The wall clock of the node.
-    pub fn wall(&self) -> henge_kernel::time::WallMillis {
+    pub fn wall(&self) -> WallMillis {
         self.commons.environment.clock.wall()
     }
 
@@ -318,7 +267,7 @@ impl NodeHandle {
         Ok((shard, self.permit(shard, bytes)?))
     }
 
-    fn permit(&self, shard: u16, bytes: usize) -> Result<Permit, RequestError> {
+    pub(crate) fn permit(&self, shard: u16, bytes: usize) -> Result<Permit, RequestError> {
         self.serving()?;
         let entered = self.commons.doors[usize::from(shard)].enter(bytes);
         if let (Err(_), Ok(front)) = (&entered, self.front(shard)) {
@@ -335,47 +284,10 @@ impl NodeHandle {
         }
     }
 
-    fn front(
-        &self,
-        shard: u16,
-    ) -> Result<&crate::actor_ref::ActorRef<crate::front::Front>, RequestError> {
+    pub(crate) fn front(&self, shard: u16) -> Result<&ActorRef<Front>, RequestError> {
         let fronts = self.commons.fronts.get().ok_or_else(not_started)?;
         fronts.get(usize::from(shard)).ok_or_else(not_started)
     }
-}
-
-impl KeyPage {
-    /// Takes in what one partition listed; says whether the page is finished.
-    fn take_in(&mut self, listed: ListedKeys, limit: u16) -> bool {
-        let ListedKeys { keys, resume } = listed;
-        for place in keys {
-            self.keys.push(place.key.clone());
-            if self.keys.len() == usize::from(limit) {
-                self.next = Some(text_from_position(&place));
-                return true;
-            }
-        }
-        self.next = resume.as_ref().map(text_from_position);
-        self.next.is_some()
-    }
-}
-
-fn text_from_position(place: &KeyPosition) -> String {
-    let mut bytes = place.token.0.to_be_bytes().to_vec();
-    bytes.extend_from_slice(&place.key);
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn position_from_text(text: &str) -> Result<KeyPosition, RequestError> {
-    let refused = || RequestError::BadRequest {
-        field: "after".into(),
-        value: text.chars().take(100).collect(),
-        limit: "the `next` of an earlier page".to_owned(),
-    };
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
-    let (token, key) = bytes.split_first_chunk::<8>().ok_or_else(refused)?;
-    let token = Token(u64::from_be_bytes(*token));
-    Ok(KeyPosition { token, key: Bytes::copy_from_slice(key) })
 }
 
 fn not_started() -> RequestError {

@@ -2,7 +2,6 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use actix::Actor as _;
 use actix_rt::Arbiter;
 use bytes::Bytes;
 use tokio::{
@@ -34,7 +33,8 @@ use crate::{
     },
     storage_shard::{OpenEngine, Opened, StorageShard},
     supervision::{BackoffPolicy, Guardian, NodeSupervisor},
-    transport::Binding,
+    transport::{Binding, TransportError},
+    wire::HeaderTooLong,
 };
 
 /// How long requests in flight may take to end when the node stops.
@@ -238,13 +238,11 @@ async fn run_shard(commons: Arc<Commons>, index: u16, (opened, gate, bound): Ste
 }
 
 fn start_supervisor(commons: &Arc<Commons>) {
-    let interval = commons.settings.telemetry.interval;
-    let supervisor = NodeSupervisor::new(Arc::clone(commons), interval).start();
     let guardian = Guardian {
         clock: Arc::clone(&commons.environment.clock),
         policy: BackoffPolicy::default(),
         seed: 0,
-        parent: supervisor.recipient(),
+        parent: NodeSupervisor::start(Arc::clone(commons)),
     };
     let first = commons.guardian.set(guardian).is_ok();
     debug_assert!(first, "a node has one supervisor");
@@ -289,9 +287,8 @@ fn open_endpoint(shard: &Rc<Shard>) -> Result<(), StartError> {
     if shard.index == 0 {
         start_managers(shard);
     }
-    let too_long = |error: crate::wire::HeaderTooLong| {
-        crate::transport::TransportError::Refused(format!("the hello is too long: {error}"))
-    };
+    let too_long =
+        |error: HeaderTooLong| TransportError::Refused(format!("the hello is too long: {error}"));
     let hello: Bytes = commons.hello(shard.index).encode().map_err(too_long)?;
     let name = commons.settings.node.name.clone();
     let binding = Binding { name, listen, shard: shard.index, hello };

@@ -4,10 +4,14 @@ use henge_kernel::{
     id::NodeId,
     key::Key,
     membership::{Liveness, StorageState},
+    time::whole_millis,
 };
 use serde::Serialize;
 
-use crate::commons::{Commons, Phase};
+use crate::{
+    commons::{Commons, Phase},
+    view::Site,
+};
 
 /// The members of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,7 +27,7 @@ pub struct ClusterReport {
     /// Whether there are fewer members than the default `n`.
     pub under_replicated: bool,
     /// How far this node's wall clock is off its peers' median, in milliseconds, if that is more
-    /// than the design tolerates.
+    /// than [`CLOCK_SKEW_MAX`](henge_kernel::membership::CLOCK_SKEW_MAX).
     pub clock_skew_ms: Option<i64>,
     /// The members, by name.
     pub members: Vec<MemberReport>,
@@ -71,7 +75,7 @@ impl ClusterReport {
     pub(crate) fn of(commons: &Commons) -> Self {
         let (cluster, members) = (commons.cluster.load(), commons.members.load());
         let now = commons.environment.clock.now();
-        let report_of = |node: NodeId, site: &crate::view::Site| {
+        let report_of = |node: NodeId, site: &Site| {
             let state = members.get(node);
             let own = node == commons.node;
             let liveness = state.map_or(Liveness::Unknown, |state| state.liveness);
@@ -88,9 +92,7 @@ impl ClusterReport {
                     Liveness::Unknown => "unknown",
                 },
                 suspected: state.is_some_and(|state| state.suspected),
-                since_ms: state.map_or(0, |state| {
-                    u64::try_from(now.since(state.since).as_millis()).unwrap_or(u64::MAX)
-                }),
+                since_ms: state.map_or(0, |state| whole_millis(now.since(state.since))),
                 owns: cluster.ring.owned_by(node),
                 incarnation: if own {
                     Some(format!("{:016x}", commons.incarnation.0))

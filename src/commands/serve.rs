@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use henge_actors::Ending;
+use henge_actors::{Ending, events::ACTOR};
 use serde_json::json;
 use tracing::{error, info};
 use tracing_subscriber::filter::LevelFilter;
@@ -51,8 +51,8 @@ async fn serve(config: Config, global: GlobalArgs) -> Result<Exit, Failure> {
     };
     let in_order = tokio::time::timeout(STOP, host.stop()).await.is_ok();
     match ending {
-        Some(Ending::Failed { reason }) => {
-            error!(target: "henge::actor", reason, "the node failed and was stopped");
+        Some(Ending { reason }) => {
+            error!(target: ACTOR, reason, "the node failed and was stopped");
             Err(failed(&config, reason))
         }
         None if in_order => {

@@ -1,8 +1,9 @@
 //! To [`Front`](crate::front::Front).
 
-pub use super::coordinator::{BeginGet, BeginList, BeginPut};
 use henge_kernel::id::NodeId;
+use tokio::sync::oneshot;
 
+pub use super::coordinator::{BeginGet, BeginList, BeginPut};
 use super::peer_link::Judgement;
 
 /// Membership judged a node.
@@ -27,5 +28,5 @@ pub struct ShardsKnown {
 #[derive(Debug)]
 pub struct CloseEndpoint {
     /// Told when everything is sent.
-    pub outcome: tokio::sync::oneshot::Sender<()>,
+    pub outcome: oneshot::Sender<()>,
 }

@@ -166,7 +166,7 @@ impl World {
         async move {
             let node = Rc::clone(node.borrow().as_ref().unwrap());
             let failed = async {
-                let Ending::Failed { reason } = node.failed().await;
+                let Ending { reason } = node.failed().await;
                 reason
             };
             tokio::time::timeout(Duration::from_secs(20), failed).await.ok()

@@ -46,7 +46,7 @@ async fn demo(args: &DemoArgs, report: Report) -> Result<Exit, Failure> {
     report.ready(&cluster, clock.now().since(Instant::default()));
     let ending = tokio::select! {
         () = shutdown.asked() => None,
-        (name, Ending::Failed { reason }) = cluster.failed() => Some(Err(broken(name, reason))),
+        (name, Ending { reason }) = cluster.failed() => Some(Err(broken(name, reason))),
         exit = shown(args, &cluster, report) => Some(Ok(exit)),
     };
     cluster.stop().await;
