@@ -129,6 +129,16 @@ impl HostError {
         }
     }
 
+    /// Whether somebody else has a port that the node wants.
+    pub fn is_port_taken(&self) -> bool {
+        let (Self::Http { source, .. }
+        | Self::Start(StartError::Transport(TransportError::Listen { source, .. }))) = self
+        else {
+            return false;
+        };
+        source.kind() == io::ErrorKind::AddrInUse
+    }
+
     /// Whether other settings are the way out, rather than another state of the machine.
     pub fn is_configuration(&self) -> bool {
         matches!(

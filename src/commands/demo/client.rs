@@ -66,10 +66,11 @@ impl Request {
             line += " -X PUT";
         }
         for (name, value) in &self.headers {
-            line += &format!(" -H '{name}: {value}'");
+            // Writing into a string cannot fail, here and below.
+            let _ = write!(line, " -H '{name}: {value}'");
         }
         if let Some(body) = &self.body {
-            line += &format!(" -d '{body}'");
+            let _ = write!(line, " -d '{body}'");
         }
         line + &format!(" 'http://{}{}'", self.to, self.path)
     }
@@ -94,7 +95,6 @@ impl Request {
         let body = body.as_deref().unwrap_or_default();
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
         for (name, value) in headers {
-            // Writing into a string cannot fail.
             let _ = write!(text, "{name}: {value}\r\n");
         }
         if self.body.is_some() {
