@@ -37,9 +37,8 @@ const ADAPTERS: [(&str, &[&str]); 3] = [
     ("wire", &["wire", "transport", "messages", "api"]),
 ];
 
-/// What is below `NodeHandle`, and none of a surface's business.
-const BELOW_THE_HANDLE: [&str; 6] =
-    ["messages", "shell", "storage", "supervision", "transport", "wire"];
+/// What is public below `NodeHandle`, and none of a surface's business.
+const BELOW_THE_HANDLE: [&str; 3] = ["environment", "storage", "transport"];
 
 struct Source {
     /// Relative to the repository, with `/`.
