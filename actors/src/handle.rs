@@ -17,7 +17,7 @@ use tokio::{net::lookup_host, sync::oneshot};
 use crate::{
     actor_ref::ActorRef,
     admission::Permit,
-    api::{Answer, Got, ReplicaReport, Written},
+    api::{Answer, Got, Written},
     commons::{Commons, Phase},
     front::Front,
     messages::{
@@ -26,7 +26,7 @@ use crate::{
         storage_shard::{CountBuckets, InspectRecord},
     },
     meter::ActorReport,
-    reports::{ClusterReport, PreferenceReport, Readiness, RingReport},
+    reports::{ClusterReport, PreferenceReport, Readiness, ReplicaReport, RingReport},
     settings::{Settings, ShardCount},
     transport::faults::{Cut, Faults},
 };
