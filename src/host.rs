@@ -2,20 +2,20 @@
 //!
 //! `serve` hosts one, `demo` several in the same process. Must be used inside an actix `System`.
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use henge_actors::environment::{Clock, Environment, SystemClock, SystemEntropy};
-use henge_actors::settings::Settings;
-use henge_actors::storage::StorageError;
-use henge_actors::storage::disk_files::FileDisk;
-use henge_actors::transport::TransportError;
-use henge_actors::transport::faults::Faults;
-use henge_actors::transport::quic::{Quic, QuicSettings};
-use henge_actors::transport::tls::{Directory, Identity, TlsError};
-use henge_actors::{Ending, Node, NodeHandle, StartError};
+use henge_actors::{
+    Ending, Node, NodeHandle, StartError,
+    environment::{Clock, Environment, SystemClock, SystemEntropy},
+    settings::Settings,
+    storage::{StorageError, disk_files::FileDisk},
+    transport::{
+        TransportError,
+        faults::Faults,
+        quic::{Quic, QuicSettings},
+        tls::{Directory, Identity, TlsError},
+    },
+};
 
 use crate::surfaces::http::HttpServer;
 

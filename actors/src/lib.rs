@@ -16,6 +16,7 @@ pub mod api;
 mod birth;
 mod commons;
 mod coordinator;
+mod deadline_wheel;
 pub mod environment;
 pub mod events;
 mod front;
@@ -34,7 +35,6 @@ pub mod reports;
 mod ring_manager;
 pub mod settings;
 mod shard;
-mod shell;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod storage;

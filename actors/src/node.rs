@@ -157,7 +157,7 @@ impl Node {
     }
 
     /// Stops in order: no new requests; those in flight end; peers are told; logs are synced.
-    /// Nothing acknowledged is lost. Takes at most ten seconds.
+    /// Nothing acknowledged is lost. Takes at most 5 s for the requests, and then 4 s a shard.
     pub async fn stop(mut self) {
         self.commons.enter(Phase::Stopping);
         info!(target: MEMBERSHIP, node = self.commons.name(), "node stops");

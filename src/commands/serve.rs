@@ -8,11 +8,13 @@ use tracing::{error, info};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{Exit, Failure, stderr_takes_colours};
-use crate::cli::{GlobalArgs, ServeArgs};
-use crate::config::{Config, Sources};
-use crate::host::{Host, HostError};
-use crate::shutdown::Shutdown;
-use crate::telemetry;
+use crate::{
+    cli::{GlobalArgs, ServeArgs},
+    config::{Config, Sources},
+    host::{Host, HostError},
+    shutdown::Shutdown,
+    telemetry,
+};
 
 /// How long a stop may take; each of its parts has a shorter bound of its own.
 const STOP: Duration = Duration::from_millis(9_500);

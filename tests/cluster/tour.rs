@@ -1,12 +1,16 @@
 //! `henge demo`, as a newcomer runs it.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+};
 
 use serde_json::Value;
 
-use crate::processes::{PROMPTLY, expect, until};
-use crate::requests::Request;
+use crate::{
+    processes::{PROMPTLY, expect, until},
+    requests::Request,
+};
 
 fn demo(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_henge"));

@@ -1,9 +1,11 @@
 //! HTTP/1.1 against nodes that may be gone: one connection a request, and an error instead of an
 //! answer is an outcome like others (`http.rs` takes neither).
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
 /// Longer than any request may take; 60 s is the longest timeout that a client can ask for.
 const PATIENCE: Duration = Duration::from_secs(15);

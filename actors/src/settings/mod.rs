@@ -15,13 +15,17 @@ mod rules;
 mod tests;
 mod words;
 
-use core::time::Duration;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
-use henge_kernel::bucket::BucketProperties;
-use henge_kernel::id::{ClusterId, NodeId, NodeName};
-use henge_kernel::key::PartitionCount;
+use henge_kernel::{
+    bucket::BucketProperties,
+    id::{ClusterId, NodeId, NodeName},
+    key::PartitionCount,
+};
 
 pub use henge_kernel::ring::{Weight, Zone};
 pub use rules::{InvalidSettings, Quantity, Violation};

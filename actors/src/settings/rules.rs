@@ -1,8 +1,6 @@
 //! The rules between fields, checked as a whole: all violations at once, each with both numbers.
 
-use core::fmt;
-use core::time::Duration;
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use henge_kernel::{
     bucket::{self, VALUE_BYTES_MAX},

@@ -1,9 +1,11 @@
 //! Names, addresses and counts of the settings: each is checked once, where it is made.
 
-use core::fmt;
-use core::num::NonZeroU16;
-use core::str::FromStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::NonZeroU16,
+    str::FromStr,
+};
 
 use henge_kernel::id::is_label;
 

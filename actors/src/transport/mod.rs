@@ -30,10 +30,7 @@ pub mod quic;
 pub mod simulated;
 pub mod tls;
 
-use core::fmt;
-use core::pin::Pin;
-use std::net::SocketAddr;
-use std::rc::Rc;
+use std::{fmt, net::SocketAddr, pin::Pin, rc::Rc};
 
 use bytes::Bytes;
 use henge_kernel::id::NodeName;

@@ -1,9 +1,6 @@
 //! The certificate directory.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::sync::Barrier;
-use std::thread;
+use std::{fs, os::unix::fs::PermissionsExt, sync::Barrier, thread};
 
 use henge_actors::transport::tls::{Directory, Issue, Role, TlsError};
 use tempfile::TempDir;

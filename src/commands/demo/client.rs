@@ -1,13 +1,12 @@
 //! The user of the tour: requests over HTTP/1.1, each also as the `curl` line that does the same.
 
-use std::fmt::Write as _;
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{fmt::Write as _, io, net::SocketAddr, time::Duration};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 /// How long one request may take: more than the longest that the tour asks of a node.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,14 +1,18 @@
 //! The cluster of the demo: some nodes in this process, each as complete as one of its own.
 
-use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use futures_util::future::{join_all, select_all};
-use henge_actors::Ending;
-use henge_actors::reports::Readiness;
-use henge_actors::settings::{ClusterName, LayoutEntry, Settings, ShardCount, TlsSettings};
+use henge_actors::{
+    Ending,
+    reports::Readiness,
+    settings::{ClusterName, LayoutEntry, Settings, ShardCount, TlsSettings},
+};
 use henge_kernel::id::NodeName;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};

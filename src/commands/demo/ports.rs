@@ -1,7 +1,9 @@
 //! Where the nodes of the demo listen: at the addresses of the samples, or wherever there is room.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+};
 
 /// The samples in `config/cluster` use these for their first node, and 100 more for each next one.
 const QUIC_FIRST: u16 = 7400;

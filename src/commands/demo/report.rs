@@ -1,7 +1,6 @@
 //! What the demo tells: steps for people, or one JSON line each for programs.
 
-use std::fmt::Write as _;
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -4,10 +4,12 @@
 
 use serde_json::json;
 
-use super::client::{Request, Response};
-use super::cluster::{Cluster, Member};
-use super::report::Report;
-use super::stage::{Broken, Scene, Stage, Unmet, answer_to, unmet};
+use super::{
+    client::{Request, Response},
+    cluster::{Cluster, Member},
+    report::Report,
+    stage::{Broken, Scene, Stage, Unmet, answer_to, unmet},
+};
 
 const FIRST: &str = "milk";
 const NEAR: &str = "milk, eggs";

@@ -7,7 +7,7 @@ use actix_web::{
 };
 use bytes::Bytes;
 use henge_actors::events::REQUEST;
-use henge_kernel::key::Key;
+use henge_kernel::{key::Key, time::whole_micros};
 use serde::Serialize;
 use tracing::{Level, debug, enabled};
 
@@ -50,8 +50,7 @@ pub async fn serve(request: HttpRequest, payload: Payload, door: Data<Door>) -> 
     let call = Call { door: &door, request: &request, body: &mut body };
     let answer = answer(route, call).await;
     if let Some(began) = began {
-        let elapsed = door.handle.now().since(began).as_micros();
-        let elapsed_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let elapsed_us = whole_micros(door.handle.now().since(began));
         let (op, outcome) = (route.op(request.method()), outcome(&answer));
         debug!(target: REQUEST, op, bucket = route.bucket(), outcome, elapsed_us, "request");
     }

@@ -21,8 +21,8 @@
 //! the order of the calls, which one thread makes repeatable. Two runs that differ show it in
 //! [`SimulatedNetwork::trace_hash`].
 
-use core::fmt;
 use std::{
+    fmt,
     ops::RangeInclusive,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,

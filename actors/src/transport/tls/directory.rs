@@ -1,19 +1,21 @@
 //! The certificate directory of a cluster: `ca.pem`, `ca.key`, `<node>.pem`, `<node>.key`,
 //! `client.pem`, `client.key`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use henge_kernel::id::NodeName;
-use henge_kernel::time::WallMillis;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use henge_kernel::{id::NodeName, time::WallMillis};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 
-use super::authority::{self, Pair};
-use super::{Identity, Role, Subject, TlsError};
+use super::{
+    Identity, Role, Subject, TlsError,
+    authority::{self, Pair},
+};
 
 const AUTHORITY: &str = "ca";
 const CLIENT: &str = "client";
