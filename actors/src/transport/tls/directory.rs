@@ -208,11 +208,12 @@ impl Directory {
 
     /// The command that makes the file at `path`.
     fn remedy(&self, path: &Path) -> String {
-        let dir = self.path.display();
+        let (dir, cluster) = (self.path.display(), self.authority.cluster());
+        let of = format!("--dir {dir} --cluster {cluster}");
         match path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default() {
-            AUTHORITY => format!("henge tls init --dir {dir}"),
-            CLIENT => format!("henge tls client --dir {dir}"),
-            name => format!("henge tls issue --dir {dir} --node {name}"),
+            AUTHORITY => format!("henge tls init {of}"),
+            CLIENT => format!("henge tls client {of}"),
+            name => format!("henge tls issue {of} --node {name}"),
         }
     }
 
