@@ -119,8 +119,8 @@ impl Commons {
         let now = environment.clock.now();
         let members = MemberView::unknown(node, view.nodes.keys().copied(), now);
         let limits = settings.limits;
-        let requests = u64::from(limits.requests_in_flight_max).div_ceil(shards.into());
-        let bytes = limits.request_bytes_in_flight_max.div_ceil(shards.into());
+        let (requests, bytes) =
+            (u64::from(limits.requests_in_flight_max), limits.request_bytes_in_flight_max);
         Arc::new(Self {
             cluster_id,
             node,

@@ -10,7 +10,6 @@ use henge_kernel::{
     id::{NodeId, NodeName},
     key::{Key, check_bucket},
     time::{Instant, WallMillis},
-    units::Size,
 };
 use tokio::{net::lookup_host, sync::oneshot};
 
@@ -103,15 +102,6 @@ impl NodeHandle {
         change: BucketChange,
     ) -> Result<BucketRegister, RequestError> {
         self.serving()?;
-        let wanted = change.apply(&self.bucket(bucket)?.properties)?;
-        let (value, max) = (u64::from(wanted.value_bytes_max), self.value_bytes_max());
-        if value > max {
-            return Err(RequestError::BadRequest {
-                field: "value_bytes_max".into(),
-                value: Size(value).to_string(),
-                limit: format!("at most {} (limits.value_bytes_max of this node)", Size(max)),
-            });
-        }
         let manager = self.commons.ring_manager.get().ok_or_else(not_started)?;
         let (outcome, answer) = oneshot::channel();
         manager.tell(SetBucket { bucket: bucket.clone(), change, outcome });

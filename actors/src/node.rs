@@ -4,6 +4,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix_rt::Arbiter;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
@@ -186,7 +187,8 @@ impl Node {
     }
 
     async fn close_storages(&self) {
-        for storage in self.commons.storages.get().into_iter().flatten() {
+        let storages = self.commons.storages.get().into_iter().flatten();
+        join_all(storages.map(|storage| async {
             let (outcome, closed) = oneshot::channel();
             storage.tell(CloseShard { outcome });
             match timeout(CLOSE, closed).await {
@@ -194,16 +196,19 @@ impl Node {
                 Ok(Ok(Err(error))) => error!(target: STORAGE, %error, "the last sync failed"),
                 Ok(Err(_)) | Err(_) => error!(target: STORAGE, "a shard did not close in time"),
             }
-        }
+        }))
+        .await;
     }
 
     async fn close_endpoints(&self) {
-        for front in self.commons.fronts.get().into_iter().flatten() {
+        let fronts = self.commons.fronts.get().into_iter().flatten();
+        join_all(fronts.map(|front| {
             let (outcome, closed) = oneshot::channel();
             front.tell(CloseEndpoint { outcome });
             // Peers that do not hear the goodbye find out by themselves.
-            let _ = timeout(CLOSE, closed).await;
-        }
+            timeout(CLOSE, closed)
+        }))
+        .await;
     }
 
     fn end_threads(&mut self) {

@@ -161,7 +161,7 @@ impl RingManager {
         Err(RequestError::BadRequest {
             field: "value_bytes_max".into(),
             value: Size(register.properties.value_bytes_max.into()).to_string(),
-            limit: format!("at most {} (limits.value_bytes_max)", Size(max)),
+            limit: format!("at most {} (limits.value_bytes_max of this node)", Size(max)),
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! It hears of children that were given up and ends the node for them, in order: a node that runs
 //! without one of its parts would lie about what it can do. It also makes the actors report.
-//! It has no parent and is not restarted; it keeps nothing that could be lost.
+//! It has no parent, so its own fall ends the node too; it keeps nothing that could be lost.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
 
 /// The actor.
 pub struct NodeSupervisor {
-    me: ActorRef<Self>,
+    pub(crate) me: ActorRef<Self>,
     commons: Arc<Commons>,
     told: LastTold,
 }
@@ -37,6 +37,14 @@ impl NodeSupervisor {
         let me = ActorRef::new(context.address(), meter, clock);
         context.run(Self { me: me.clone(), commons, told: LastTold::default() });
         me
+    }
+}
+
+impl Drop for NodeSupervisor {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.commons.end(Ending { reason: format!("{} fell", Self::NAME) });
+        }
     }
 }
 

@@ -116,6 +116,16 @@ fn an_actor_that_falls_too_often_ends_its_node_with_a_reason() {
 }
 
 #[test]
+fn the_fall_of_the_root_ends_its_node() {
+    simulate(async {
+        let world = World::start(Plan::three(7)).await;
+        let failed = world.failed("a");
+        world.node("a").plant_panic("NodeSupervisor", 0);
+        assert!(failed.await.expect("the node ended by itself").contains("NodeSupervisor"));
+    });
+}
+
+#[test]
 fn a_coordinator_that_falls_often_does_not_end_its_node() {
     simulate(async {
         let world = World::start(Plan::three(4)).await;
