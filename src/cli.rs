@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use henge_actors::settings::ClusterName;
 use henge_kernel::id::NodeName;
 
-/// A Dynamo-style key-value store: always writable, honest about conflicts, whole again within
-/// seconds.
+/// A Dynamo-style key-value store: no leader, a quorum per request, conflicts kept until they are
+/// resolved.
 #[derive(Debug, Parser)]
 #[command(
     name = "henge",

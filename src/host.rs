@@ -2,16 +2,13 @@
 //!
 //! `serve` hosts one, `demo` several in the same process. Must be used inside an actix `System`.
 
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{io, net::SocketAddr, time::Duration};
 
-use henge_actors::environment::Environment;
-use henge_actors::settings::Settings;
-use henge_actors::storage::StorageError;
-use henge_actors::transport::TransportError;
-use henge_actors::transport::tls::TlsError;
-use henge_actors::{Ending, Node, NodeHandle, StartError};
+use henge_actors::{
+    Ending, Environment, Node, NodeHandle, Settings, StartError,
+    storage::StorageError,
+    transport::{TransportError, tls::TlsError},
+};
 
 use crate::surfaces::http::HttpServer;
 
@@ -95,6 +92,16 @@ impl HostError {
                 "end whoever holds that port, or choose another by http.listen".to_owned()
             }
         }
+    }
+
+    /// Whether somebody else has a port that the node wants.
+    pub fn is_port_taken(&self) -> bool {
+        let (Self::Http { source, .. }
+        | Self::Start(StartError::Transport(TransportError::Listen { source, .. }))) = self
+        else {
+            return false;
+        };
+        source.kind() == io::ErrorKind::AddrInUse
     }
 
     /// Whether other settings are the way out, rather than another state of the machine.

@@ -2,8 +2,10 @@
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 
 /// Exit code of a process that was interrupted while it stopped, as shells expect it.
 const EXIT_INTERRUPTED: i32 = 130;

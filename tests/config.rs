@@ -1,8 +1,7 @@
 //! The configuration as users meet it: files, environment, options, `check-config`, `tls`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use assert_cmd::Command;
 use henge::config::{Config, Invalid, Loaded, Origin, Sources};

@@ -3,13 +3,13 @@
 //! Times are of one thread on an otherwise idle machine, with values of 1 KiB in the page cache.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark has its own clock")]
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::time::Instant;
+use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
-use henge_actors::storage::disk_files::FileDisk;
-use henge_actors::storage::log::{LogEngine, LogSettings, SEGMENT_BYTES_DEFAULT};
-use henge_actors::storage::{Change, Engine, KeyRange};
+use henge_actors::storage::{
+    Change, Engine, KeyRange,
+    disk_files::FileDisk,
+    log::{LogEngine, LogSettings, SEGMENT_BYTES_DEFAULT},
+};
 use henge_kernel::key::{Key, Token};
 
 fn main() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix::{Actor, Addr, Context, Handler, Message, Recipient};
 use henge_kernel::time::Instant;
 
-use crate::{environment::Clock, events::Meter};
+use crate::{environment::Clock, meter::Meter};
 
 /// The address of an actor, with the meter of its mailbox. Cheap to clone, free to share between
 /// threads; never clone the [`Addr`] inside, which allocates.

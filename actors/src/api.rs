@@ -8,7 +8,6 @@ use henge_kernel::{
     coordination::Replicas,
     key::Token,
 };
-use serde::Serialize;
 
 /// An answer, and who stood for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,62 +164,4 @@ pub struct KeyPosition {
     pub token: Token,
     /// Its bytes.
     pub key: Bytes,
-}
-
-/// The record of a key as one node has it: no coordination, no repair.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ReplicaReport {
-    /// The node.
-    pub node: String,
-    /// Whether it is a home of the key.
-    pub home: bool,
-    /// Names of the homes, in ring order.
-    pub homes: Vec<String>,
-    /// Token of the key, in hexadecimal.
-    pub token: String,
-    /// Its partition.
-    pub partition: u16,
-    /// Digest of the record, in hexadecimal; `None` without a record.
-    pub digest: Option<String>,
-    /// The versions, tombstones among them, in the order of their dots.
-    pub versions: Vec<VersionReport>,
-    /// What the record has seen.
-    pub history: Vec<HistoryReport>,
-    /// Homes for which this copy stands in.
-    pub marks: Vec<String>,
-    /// Whether this node may mint further dots here without a fresh epoch.
-    pub has_right: bool,
-}
-
-/// One version of a record.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct VersionReport {
-    /// Its dot, as `uid.epoch.counter` with the uid in hexadecimal.
-    pub dot: String,
-    /// `value` or `tombstone`.
-    pub kind: &'static str,
-    /// Size of the value in bytes.
-    pub size: usize,
-    /// Its stamp, in milliseconds.
-    pub stamp: u64,
-    /// The write that made it.
-    pub write_id: String,
-    /// When it expires, in milliseconds since the epoch.
-    pub expires_at: Option<u64>,
-    /// Checksum of the content, in hexadecimal.
-    pub checksum: String,
-}
-
-/// One actor in a history.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HistoryReport {
-    /// Whose writes: `uid.epoch`.
-    pub actor: String,
-    /// First and last counter of a run that was seen.
-    pub seen: (u64, u64),
-}
-
-/// One dot in the form of the reports.
-pub fn dot_text(dot: Dot) -> String {
-    format!("{:016x}.{}.{}", dot.actor.uid.0, dot.actor.epoch, dot.counter)
 }

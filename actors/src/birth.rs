@@ -141,16 +141,18 @@ fn check_facts(
     given: &[(String, String)],
     stored: &[(String, String)],
 ) -> Result<(), StartError> {
-    let mut pairs = given.iter().zip(stored);
-    let different = pairs.find(|((_, given), (_, stored))| given != stored);
-    different.map_or(Ok(()), |((field, given), (_, stored))| {
-        Err(StartError::Fact {
-            field: field.clone(),
-            stored: stored.clone(),
-            given: given.clone(),
-            directory: settings.node.data_dir.display().to_string(),
-        })
-    })
+    for (field, given) in given {
+        let held = stored.iter().find(|(name, _)| name == field).map(|(_, value)| value);
+        if held != Some(given) {
+            return Err(StartError::Fact {
+                field: field.clone(),
+                stored: held.map_or_else(|| "not there".to_owned(), Clone::clone),
+                given: given.clone(),
+                directory: settings.node.data_dir.display().to_string(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The count is fixed at birth; the cores only choose it then.

@@ -18,15 +18,15 @@ use crate::{
     actor_ref::ActorRef,
     admission::Admission,
     environment::Environment,
-    events::Roster,
     front::Front,
     gossip_membership::GossipMembership,
+    meter::Roster,
     ring_manager::RingManager,
     settings::Settings,
     storage_shard::StorageShard,
     supervision::Guardian,
     view::{ClusterView, Published},
-    wire::Hello,
+    wire::{Hello, PROTOCOL_MAX, PROTOCOL_MIN},
 };
 
 /// Shared by all shards of one node.
@@ -90,14 +90,11 @@ pub enum Phase {
     Stopping,
 }
 
-/// Why a node ends by itself.
+/// Why a node ends by itself: a part of it fell too often.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// A part of it fell too often.
-    Failed {
-        /// Which, and what it said.
-        reason: String,
-    },
+pub struct Ending {
+    /// Which part, and what it said.
+    pub reason: String,
 }
 
 /// What [`Commons::new`] is made of.
@@ -124,8 +121,8 @@ impl Commons {
         let now = environment.clock.now();
         let members = MemberView::unknown(node, view.nodes.keys().copied(), now);
         let limits = settings.limits;
-        let requests = u64::from(limits.requests_in_flight_max).div_ceil(shards.into());
-        let bytes = limits.request_bytes_in_flight_max.div_ceil(shards.into());
+        let (requests, bytes) =
+            (u64::from(limits.requests_in_flight_max), limits.request_bytes_in_flight_max);
         Arc::new(Self {
             cluster_id,
             node,
@@ -216,8 +213,8 @@ impl Commons {
     /// What `shard` says to whoever it meets.
     pub fn hello(&self, shard: u16) -> Hello {
         Hello {
-            protocol_min: crate::wire::PROTOCOL_MIN,
-            protocol_max: crate::wire::PROTOCOL_MAX,
+            protocol_min: PROTOCOL_MIN,
+            protocol_max: PROTOCOL_MAX,
             cluster: self.cluster_id,
             name: self.settings.node.name.clone(),
             incarnation: self.incarnation,

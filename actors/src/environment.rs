@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use henge_kernel::time::{Instant, WallMillis};
+use henge_kernel::time::{Instant, WallMillis, whole_micros, whole_millis};
 
 use crate::{
     settings::Settings,
@@ -104,13 +104,13 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Instant {
-        Instant::from_micros(micros(self.origin.elapsed()))
+        Instant::from_micros(whole_micros(self.origin.elapsed()))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the clock itself")]
     fn wall(&self) -> WallMillis {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        WallMillis(since_epoch.map_or(0, |span| micros(span) / 1000))
+        WallMillis(since_epoch.map_or(0, whole_millis))
     }
 }
 
@@ -153,7 +153,7 @@ impl SimulatedClock {
 
 impl Clock for SimulatedClock {
     fn now(&self) -> Instant {
-        Instant::from_micros(micros(self.origin.elapsed()))
+        Instant::from_micros(whole_micros(self.origin.elapsed()))
     }
 
     fn wall(&self) -> WallMillis {
@@ -185,8 +185,4 @@ impl Entropy for SeededEntropy {
         input[8..].copy_from_slice(&drawn.to_le_bytes());
         xxhash_rust::xxh3::xxh3_64_with_seed(purpose.as_bytes(), xxhash_rust::xxh3::xxh3_64(&input))
     }
-}
-
-fn micros(span: std::time::Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

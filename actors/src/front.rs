@@ -18,11 +18,10 @@ use crate::{
             BeginGet, BeginList, BeginPut, CloseEndpoint, Delete, Get, MemberJudged, Put,
             ShardsKnown,
         },
-        peer_link::{PeerJudged, SendControl},
+        peer_link::PeerJudged,
     },
-    peer_link::{Peer, PeerLink},
+    peer_link::Peer,
     shard::Shard,
-    wire::ControlMessage,
 };
 
 /// The actor.
@@ -57,24 +56,6 @@ impl Front {
             if shares && self.shard.links.peer((node, theirs)).is_none() {
                 self.shard.converse(Peer { node, shard: theirs, site: site.clone() });
             }
-        }
-    }
-}
-
-impl Shard {
-    /// Starts the actor that talks to one shard of a peer.
-    pub fn converse(self: &Rc<Self>, peer: Peer) {
-        let instance = format!("{}/{}", peer.site.name, peer.shard);
-        let place = (peer.node, peer.shard);
-        let link = self
-            .start_child(PeerLink::NAME, instance, |me| PeerLink::new(me, Rc::clone(self), peer));
-        self.links.enlist(place, link);
-    }
-
-    /// Sends a control message to a node, from shard 0.
-    pub fn send_control(&self, node: NodeId, message: ControlMessage) {
-        if let Some(link) = self.links.peer((node, 0)) {
-            link.tell(SendControl(message));
         }
     }
 }

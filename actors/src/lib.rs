@@ -57,6 +57,16 @@
 //! has it); each shard has a thread of its own below it. Handles can be used anywhere.
 //! Messages are those of actix 0.13.
 //!
+//! | module | |
+//! | --- | --- |
+//! | [`settings`], [`environment`] | what a node is told, and what surrounds it |
+//! | [`store`] | the trait that a node and a client share, and its update |
+//! | [`api`], [`reports`] | what it answers to requests, and about itself |
+//! | [`events`] | what it tells through `tracing` |
+//! | [`transport`], [`storage`] | the adapters: QUIC and TLS, files and the log |
+//! | [`admission`] | a door that counts requests and bytes |
+//! | `simulation` | whole nodes in one thread, where they can crash (feature `simulation`) |
+//!
 #![doc = include_str!("../README.md")]
 
 mod actor_ref;
@@ -65,13 +75,17 @@ pub mod api;
 mod birth;
 mod commons;
 mod coordinator;
+mod cuts;
+mod deadline_wheel;
 pub mod environment;
 pub mod events;
 mod front;
 mod gossip_membership;
 mod handle;
 mod links;
+mod listing;
 mod messages;
+mod meter;
 mod node;
 mod peer_link;
 #[cfg(feature = "simulation")]
@@ -82,17 +96,16 @@ mod request_event;
 mod ring_manager;
 pub mod settings;
 mod shard;
-mod shell;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod storage;
 mod storage_reports;
 mod storage_shard;
 pub mod store;
-pub mod supervision;
+mod supervision;
 pub mod transport;
 mod view;
-pub mod wire;
+mod wire;
 
 pub use api::{Answer, Got, Written};
 pub use commons::Ending;

@@ -1,4 +1,4 @@
-//! The links of one shard's endpoint, and which actor hears what comes in on each.
+//! The links of one shard's endpoint, who uses them, and which actor hears what comes in on each.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -11,12 +11,12 @@ use crate::{
     events::TRANSPORT,
     messages::{
         gossip_membership::PeerMet,
-        peer_link::{DialFailed, FramesArrived, LinkDown, LinkUp},
+        peer_link::{DialFailed, FramesArrived, LinkDown, LinkUp, SendControl},
     },
-    peer_link::PeerLink,
+    peer_link::{Peer, PeerLink},
     shard::Shard,
-    transport::{DialId, Endpoint, Link, LinkId, TransportEvent},
-    wire::Hello,
+    transport::{DialId, Endpoint, Link, LinkId, PeerAddress, TransportEvent},
+    wire::{ControlMessage, Hello},
 };
 
 /// A shard of a peer.
@@ -68,11 +68,7 @@ impl Links {
     }
 
     /// Begins a dial for `actor`.
-    pub fn dial(
-        &self,
-        address: &crate::transport::PeerAddress,
-        actor: &ActorRef<PeerLink>,
-    ) -> Option<DialId> {
+    pub fn dial(&self, address: &PeerAddress, actor: &ActorRef<PeerLink>) -> Option<DialId> {
         let dial = self.endpoint()?.dial(address);
         self.dials.borrow_mut().insert(dial, actor.clone());
         Some(dial)
@@ -80,6 +76,22 @@ impl Links {
 }
 
 impl Shard {
+    /// Starts the actor that talks to one shard of a peer.
+    pub fn converse(self: &Rc<Self>, peer: Peer) {
+        let instance = format!("{}/{}", peer.site.name, peer.shard);
+        let place = (peer.node, peer.shard);
+        let link = self
+            .start_child(PeerLink::NAME, instance, |me| PeerLink::new(me, Rc::clone(self), peer));
+        self.links.enlist(place, link);
+    }
+
+    /// Sends a control message to a node, from shard 0.
+    pub fn send_control(&self, node: NodeId, message: ControlMessage) {
+        if let Some(link) = self.links.peer((node, 0)) {
+            link.tell(SendControl(message));
+        }
+    }
+
     /// Hands an event of the endpoint to the actor that it concerns.
     pub fn on_transport_event(&self, event: TransportEvent) {
         match event {

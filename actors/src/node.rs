@@ -2,9 +2,9 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use actix::Actor as _;
 use actix_rt::Arbiter;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::{
     sync::oneshot,
     time::{sleep, timeout},
@@ -34,7 +34,8 @@ use crate::{
     },
     storage_shard::{OpenEngine, Opened, StorageShard},
     supervision::{BackoffPolicy, Guardian, NodeSupervisor},
-    transport::Binding,
+    transport::{Binding, TransportError},
+    wire::HeaderTooLong,
 };
 
 /// How long requests in flight may take to end when the node stops.
@@ -185,7 +186,7 @@ impl Node {
     }
 
     /// Stops in order: no new requests; those in flight end; peers are told; logs are synced.
-    /// Nothing acknowledged is lost. Takes at most ten seconds.
+    /// Nothing acknowledged is lost. Takes at most 5 s for the requests, and then 4 s a shard.
     pub async fn stop(mut self) {
         self.commons.enter(Phase::Stopping);
         info!(target: MEMBERSHIP, node = self.commons.name(), "node stops");
@@ -214,7 +215,8 @@ impl Node {
     }
 
     async fn close_storages(&self) {
-        for storage in self.commons.storages.get().into_iter().flatten() {
+        let storages = self.commons.storages.get().into_iter().flatten();
+        join_all(storages.map(|storage| async {
             let (outcome, closed) = oneshot::channel();
             storage.tell(CloseShard { outcome });
             match timeout(CLOSE, closed).await {
@@ -222,16 +224,19 @@ impl Node {
                 Ok(Ok(Err(error))) => error!(target: STORAGE, %error, "the last sync failed"),
                 Ok(Err(_)) | Err(_) => error!(target: STORAGE, "a shard did not close in time"),
             }
-        }
+        }))
+        .await;
     }
 
     async fn close_endpoints(&self) {
-        for front in self.commons.fronts.get().into_iter().flatten() {
+        let fronts = self.commons.fronts.get().into_iter().flatten();
+        join_all(fronts.map(|front| {
             let (outcome, closed) = oneshot::channel();
             front.tell(CloseEndpoint { outcome });
             // Peers that do not hear the goodbye find out by themselves.
-            let _ = timeout(CLOSE, closed).await;
-        }
+            timeout(CLOSE, closed)
+        }))
+        .await;
     }
 
     fn end_threads(&mut self) {
@@ -266,13 +271,11 @@ async fn run_shard(commons: Arc<Commons>, index: u16, (opened, gate, bound): Ste
 }
 
 fn start_supervisor(commons: &Arc<Commons>) {
-    let interval = commons.settings.telemetry.interval;
-    let supervisor = NodeSupervisor::new(Arc::clone(commons), interval).start();
     let guardian = Guardian {
         clock: Arc::clone(&commons.environment.clock),
         policy: BackoffPolicy::default(),
         seed: 0,
-        parent: supervisor.recipient(),
+        parent: NodeSupervisor::start(Arc::clone(commons)),
     };
     let first = commons.guardian.set(guardian).is_ok();
     debug_assert!(first, "a node has one supervisor");
@@ -317,9 +320,8 @@ fn open_endpoint(shard: &Rc<Shard>) -> Result<(), StartError> {
     if shard.index == 0 {
         start_managers(shard);
     }
-    let too_long = |error: crate::wire::HeaderTooLong| {
-        crate::transport::TransportError::Refused(format!("the hello is too long: {error}"))
-    };
+    let too_long =
+        |error: HeaderTooLong| TransportError::Refused(format!("the hello is too long: {error}"));
     let hello: Bytes = commons.hello(shard.index).encode().map_err(too_long)?;
     let name = commons.settings.node.name.clone();
     let binding = Binding { name, listen, shard: shard.index, hello };

@@ -348,7 +348,9 @@ impl Actor for PeerLink {
 impl Supervised for PeerLink {
     fn restarting(&mut self, _: &mut Self::Context) {
         let fresh = Self::new(self.me.clone(), Rc::clone(&self.shard), self.peer.clone());
-        *self = Self { link: self.link.take(), ..fresh };
+        // The link may still bring answers to what was asked before: they must meet no question.
+        let correlation = self.correlation;
+        *self = Self { link: self.link.take(), correlation, ..fresh };
     }
 }
 
@@ -478,7 +480,7 @@ impl Handler<Told<SendReply>> for PeerLink {
         if let (Some(link), 1..) = (self.shard.links.link(link), correlation) {
             let frame = reply
                 .encode(correlation)
-                .or_else(|_| PeerReply::Failed(Failure::Refused).encode(correlation));
+                .or_else(|_| PeerReply::Failed(Failure::Lost).encode(correlation));
             // A peer too slow to take its answer times out; it is told nothing else.
             let _ = self.send_on(link.as_ref(), Lane::Request, frame);
         }

@@ -11,6 +11,7 @@ use crate::{
     peer_link::PeerLink,
     ring_manager::RingManager,
     storage_shard::StorageShard,
+    supervision::NodeSupervisor,
 };
 
 /// Panic.
@@ -35,6 +36,7 @@ macro_rules! panics_on_demand {
 }
 
 panics_on_demand!(Coordinator Front GossipMembership PeerLink RingManager StorageShard);
+panics_on_demand!(NodeSupervisor);
 
 impl Handler<Told<PlantPanicIn>> for Front {
     type Result = ();
@@ -61,7 +63,8 @@ where
 }
 
 impl NodeHandle {
-    /// The actors in which [`NodeHandle::plant_panic`] can plant one.
+    /// The actors in which [`NodeHandle::plant_panic`] can plant one and that get up again; the
+    /// `NodeSupervisor` is another, and does not.
     pub const ACTORS: [&'static str; 6] = [
         Coordinator::NAME,
         Front::NAME,
@@ -79,6 +82,9 @@ impl NodeHandle {
             Front::NAME => front.tell(PlantPanic),
             StorageShard::NAME => {
                 commons.storages.get().into_iter().flatten().skip(shard).take(1).for_each(plant);
+            }
+            NodeSupervisor::NAME => {
+                commons.guardian.get().into_iter().for_each(|guardian| plant(&guardian.parent));
             }
             RingManager::NAME => commons.ring_manager.get().into_iter().for_each(plant),
             GossipMembership::NAME => commons.membership.get().into_iter().for_each(plant),

@@ -1,13 +1,17 @@
-//! What a node tells of its cluster: shapes of the JSON of the admin surface.
+//! What a node tells of its cluster and of itself: shapes of the JSON of the admin surface.
 
 use henge_kernel::{
     id::NodeId,
     key::Key,
     membership::{Liveness, StorageState},
+    time::whole_millis,
 };
 use serde::Serialize;
 
-use crate::commons::{Commons, Phase};
+use crate::{
+    commons::{Commons, Phase},
+    view::Site,
+};
 
 /// The members of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,7 +27,7 @@ pub struct ClusterReport {
     /// Whether there are fewer members than the default `n`.
     pub under_replicated: bool,
     /// How far this node's wall clock is off its peers' median, in milliseconds, if that is more
-    /// than the design tolerates.
+    /// than [`CLOCK_SKEW_MAX`](henge_kernel::membership::CLOCK_SKEW_MAX).
     pub clock_skew_ms: Option<i64>,
     /// The members, by name.
     pub members: Vec<MemberReport>,
@@ -71,7 +75,7 @@ impl ClusterReport {
     pub(crate) fn of(commons: &Commons) -> Self {
         let (cluster, members) = (commons.cluster.load(), commons.members.load());
         let now = commons.environment.clock.now();
-        let report_of = |node: NodeId, site: &crate::view::Site| {
+        let report_of = |node: NodeId, site: &Site| {
             let state = members.get(node);
             let own = node == commons.node;
             let liveness = state.map_or(Liveness::Unknown, |state| state.liveness);
@@ -88,9 +92,7 @@ impl ClusterReport {
                     Liveness::Unknown => "unknown",
                 },
                 suspected: state.is_some_and(|state| state.suspected),
-                since_ms: state.map_or(0, |state| {
-                    u64::try_from(now.since(state.since).as_millis()).unwrap_or(u64::MAX)
-                }),
+                since_ms: state.map_or(0, |state| whole_millis(now.since(state.since))),
                 owns: cluster.ring.owned_by(node),
                 incarnation: if own {
                     Some(format!("{:016x}", commons.incarnation.0))
@@ -215,6 +217,59 @@ impl PreferenceReport {
             fallbacks: names(fallbacks),
         }
     }
+}
+
+/// The record of a key as one node has it: no coordination, no repair.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReplicaReport {
+    /// The node.
+    pub node: String,
+    /// Whether it is a home of the key.
+    pub home: bool,
+    /// Names of the homes, in ring order.
+    pub homes: Vec<String>,
+    /// Token of the key, in hexadecimal.
+    pub token: String,
+    /// Its partition.
+    pub partition: u16,
+    /// Digest of the record, in hexadecimal; `None` without a record.
+    pub digest: Option<String>,
+    /// The versions, tombstones among them, in the order of their dots.
+    pub versions: Vec<VersionReport>,
+    /// What the record has seen.
+    pub history: Vec<HistoryReport>,
+    /// Homes for which this copy stands in.
+    pub marks: Vec<String>,
+    /// Whether this node may mint further dots here without a fresh epoch.
+    pub has_right: bool,
+}
+
+/// One version of a record.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VersionReport {
+    /// Its dot, as `uid.epoch.counter` with the uid in hexadecimal.
+    pub dot: String,
+    /// `value` or `tombstone`.
+    pub kind: &'static str,
+    /// Size of the value in bytes.
+    pub size: usize,
+    /// Its stamp, in milliseconds.
+    pub stamp: u64,
+    /// The write that made it.
+    pub write_id: String,
+    /// When it expires, in milliseconds since the epoch.
+    pub expires_at: Option<u64>,
+    /// Checksum of the content, in hexadecimal.
+    pub checksum: String,
+}
+
+/// One actor in a history.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HistoryReport {
+    /// Whose writes: `uid.epoch`.
+    pub actor: String,
+    /// First and last counter of a run that was seen.
+    pub seen: (u64, u64),
 }
 
 /// Whether a node serves.

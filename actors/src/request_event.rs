@@ -6,7 +6,7 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use henge_kernel::{
     bucket::BucketRegister,
     coordination::{Replicas, RequestError},
-    time::Instant,
+    time::{Instant, whole_micros},
 };
 use tracing::{Level, enabled, event};
 
@@ -156,7 +156,7 @@ impl Watched<'_> {
             Op::SetBucket => ("set_bucket", None, None),
         };
         let Ending { outcome, acks, fallbacks, .. } = self.ending;
-        let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let elapsed_us = whole_micros(elapsed);
         macro_rules! tell_at {
             ($level:expr) => {
                 event!(

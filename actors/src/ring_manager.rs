@@ -11,7 +11,7 @@ use bytes::Bytes;
 use henge_kernel::{
     bucket::{
         BucketChange, BucketRegister, BucketTable, SetRefused, SettingEffect, SettingEvent,
-        SettingFailed, SettingRequest, SettingRun, conflict_name,
+        SettingFailed, SettingRequest, SettingRun, TableFull, conflict_name,
     },
     coordination::{Fate, RequestError},
     machine::Machine as _,
@@ -70,7 +70,9 @@ impl RingManager {
 
     /// The manager of the ring that `shard` has published already.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, file: RegisterFile) -> Self {
-        Self { me, shard, file, settings: BTreeMap::new(), ticket: 0 }
+        // An answer to an earlier run of the node must meet no ticket of this one.
+        let ticket = shard.commons.run;
+        Self { me, shard, file, settings: BTreeMap::new(), ticket }
     }
 
     fn now(&self) -> Instant {
@@ -114,7 +116,9 @@ impl RingManager {
             for storage in storages {
                 let (outcome, counted) = oneshot::channel();
                 storage.tell(CountBuckets { outcome });
-                used.extend(counted.await.unwrap_or_default().into_iter().map(|(name, _)| name));
+                // A shard that does not say what it holds may hold anything.
+                let Ok(counted) = counted.await else { return };
+                used.extend(counted.into_iter().map(|(name, _)| name));
             }
             address.do_send(then(used));
         });
@@ -123,11 +127,8 @@ impl RingManager {
     fn set(&mut self, request: SetBucket, used: &[Bytes]) {
         let SetBucket { bucket, change, outcome } = request;
         match self.propose(&bucket, &change, used.contains(&bucket)) {
-            // What is in force already is answered at once, unless it is still on its way.
-            Ok((register, false)) if register.established => {
-                let _ = outcome.send(Ok(register));
-            }
-            Ok((register, _)) => self.carry(register, Some(outcome)),
+            // What is in force here already may be known to nobody else: the members are asked.
+            Ok(register) => self.carry(register, Some(outcome)),
             Err(error) => {
                 let _ = outcome.send(Err(error));
             }
@@ -139,17 +140,16 @@ impl RingManager {
         bucket: &Bytes,
         change: &BucketChange,
         used: bool,
-    ) -> Result<(BucketRegister, bool), RequestError> {
+    ) -> Result<BucketRegister, RequestError> {
         let view = self.view();
         let register = view.buckets.propose(bucket, change, used, self.shard.commons.node);
         let register = register.map_err(refusal)?;
         self.check_value_limit(&register)?;
         let mut table = BucketTable::clone(&view.buckets);
-        let changed = table.merge(register.clone()).map_err(|full| refusal(full.into()))?;
-        if changed {
+        if table.merge(register.clone()).map_err(|full| refusal(full.into()))? {
             self.keep(table)?;
         }
-        Ok((register, changed))
+        Ok(register)
     }
 
     /// A node takes no larger values than it was told, whatever a bucket says.
@@ -161,20 +161,27 @@ impl RingManager {
         Err(RequestError::BadRequest {
             field: "value_bytes_max".into(),
             value: Size(register.properties.value_bytes_max.into()).to_string(),
-            limit: format!("at most {} (limits.value_bytes_max)", Size(max)),
+            limit: format!("at most {} (limits.value_bytes_max of this node)", Size(max)),
         })
     }
 
     /// Begins to carry a register to the other members.
     fn carry(&mut self, register: BucketRegister, outcome: Option<SetOutcome>) {
         let view = self.view();
+        // One that goes on for nobody is taken over.
+        self.settings.retain(|_, under_way| {
+            let carried = under_way.run.register();
+            let same = carried.name == register.name && carried.version == register.version;
+            under_way.outcome.is_some() || !same
+        });
         let request = SettingRequest {
             register,
             members: view.nodes.keys().copied().collect(),
             own: self.shard.commons.node,
             before: view.buckets.defaults().clone(),
         };
-        self.ticket += 1;
+        // 0 asks for no answer.
+        self.ticket = self.ticket.wrapping_add(1).max(1);
         let (ticket, mut effects) = (self.ticket, Vec::new());
         let run = SettingRun::start(self.now(), request, &mut effects);
         self.settings.insert(ticket, UnderWay { run, outcome });
@@ -219,13 +226,16 @@ impl RingManager {
     fn take_in(&mut self, arrived: RegistersArrived, used: &[Bytes]) {
         let RegistersArrived { from, registers, ticket } = arrived;
         let mut table = BucketTable::clone(&self.view().buckets);
-        let (mut changed, mut refused, mut newer) = (false, None, Vec::new());
+        let (mut changed, mut refused, mut newer, mut full) = (false, None, Vec::new(), false);
         for register in registers {
             if let Some(why) = refuse(&table, &register, used) {
                 refused = Some(why);
                 continue;
             }
-            changed |= table.merge(register.clone()).unwrap_or(false);
+            match table.merge(register.clone()) {
+                Ok(merged) => changed |= merged,
+                Err(TableFull) => full = true,
+            }
             newer.extend(table.get(&register.name).filter(|held| **held != register).cloned());
         }
         if changed && self.keep(table).is_err() {
@@ -237,6 +247,11 @@ impl RingManager {
         }
         if let Some(why) = &refused {
             warn!(target: MEMBERSHIP, field = why.field, fixed = why.fixed, value = why.value, "data here contradicts a bucket's new properties");
+        }
+        if full {
+            // Not stored, so not acknowledged.
+            warn!(target: MEMBERSHIP, "there is no room for the properties of another bucket");
+            return;
         }
         if !newer.is_empty() {
             // What is in force here beats what came: that was not stored, and the peer must know.
@@ -389,7 +404,15 @@ impl Handler<Told<RegistersArrived>> for RingManager {
 
     fn handle(&mut self, told: Told<RegistersArrived>, context: &mut Self::Context) {
         let (arrived, _handling) = self.me.open(told);
-        self.with_used_buckets(context, |used| UseKnown::Arrived(arrived, used));
+        let view = self.view();
+        let may_contradict = |register: &BucketRegister| {
+            !register.established && view.buckets.get(&register.name).is_none()
+        };
+        if arrived.registers.iter().any(may_contradict) {
+            self.with_used_buckets(context, |used| UseKnown::Arrived(arrived, used));
+        } else {
+            self.take_in(arrived, &[]);
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use actix::{Actor, Context, Supervised};
 use henge_kernel::coordination::hedge::Hedging;
 
 use crate::{
-    actor_ref::ActorRef, commons::Commons, coordinator::Coordinator, links::Links,
-    messages::gossip_membership::StorageChanged, shell::DeadlineWheel, storage_shard::StorageShard,
+    actor_ref::ActorRef, commons::Commons, coordinator::Coordinator, deadline_wheel::DeadlineWheel,
+    links::Links, messages::gossip_membership::StorageChanged, storage_shard::StorageShard,
     supervision::Child,
 };
 

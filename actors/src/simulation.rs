@@ -4,6 +4,9 @@ use std::panic::resume_unwind;
 
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
+/// The meters of a node, for the bench that asks what they cost.
+pub use crate::meter::Roster;
+
 /// A process in miniature: a future and all that it spawns, in a `LocalSet` of their own.
 ///
 /// What runs inside cannot tell: `spawn_local`, `actix_rt::spawn` and `Actor::start` put their

@@ -4,14 +4,15 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use henge_kernel::{
-    causality::{Content, Record, Version},
+    causality::{Content, Dot, Record, Version},
     key::{Key, PartitionCount, PartitionId},
     time::WallMillis,
 };
 
 use crate::{
-    api::{HistoryReport, KeyPosition, KeyRange, ReplicaReport, VersionReport, dot_text},
+    api::{KeyPosition, KeyRange},
     commons::Commons,
+    reports::{HistoryReport, ReplicaReport, VersionReport},
     storage::{Engine, KeyRange as Arc, Start},
     wire::ListedKeys,
 };
@@ -104,4 +105,8 @@ fn version_report(version: &Version) -> VersionReport {
         expires_at: version.expires_at.map(|at| at.0),
         checksum: format!("{:032x}", version.checksum()),
     }
+}
+
+fn dot_text(dot: Dot) -> String {
+    format!("{:016x}.{}.{}", dot.actor.uid.0, dot.actor.epoch, dot.counter)
 }

@@ -63,6 +63,8 @@ pub struct StorageShard {
     minter: Minter,
     batch: Batch,
     syncing: bool,
+    /// The node stops: what were written now might never be synced.
+    closed: bool,
 }
 
 /// What waits for the next write(2).
@@ -90,7 +92,7 @@ impl StorageShard {
         let Opened { engine, suspect } = opened;
         let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
         let batch = Batch::default();
-        Self { me, shard, open, engine, suspect, minter, batch, syncing: false }
+        Self { me, shard, open, engine, suspect, minter, batch, syncing: false, closed: false }
     }
 
     fn now(&self) -> Instant {
@@ -106,11 +108,26 @@ impl StorageShard {
     fn load(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
         self.write_if_waiting(token);
         let Some(payload) = self.engine.get(token, key)? else { return Ok(Record::default()) };
-        Record::decode_stored(&payload, self.minter.uid()).map_err(|error| {
+        self.decode(key, &payload)
+    }
+
+    fn decode(&self, key: &Key, payload: &Bytes) -> Result<Record, StorageError> {
+        Record::decode_stored(payload, self.minter.uid()).map_err(|error| {
             // The checksum held, so this is a bug or a format of the future: never "not found".
             error!(target: STORAGE, shard = self.shard.index, %error, "a record does not decode");
             StorageError::Corrupt { key: key.clone(), detail: "it does not decode" }
         })
+    }
+
+    /// The record into which another home's is merged. One that does not hold is replaced: its
+    /// bytes are lost anyway. One that holds, but is not understood, is not.
+    fn load_to_merge(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
+        self.write_if_waiting(token);
+        match self.engine.get(token, key) {
+            Ok(Some(payload)) => self.decode(key, &payload),
+            Ok(None) | Err(StorageError::Corrupt { .. }) => Ok(Record::default()),
+            Err(error) => Err(error),
+        }
     }
 
     fn read(&mut self, request: &ReadRecord) -> Result<PeerReply, StorageError> {
@@ -133,6 +150,9 @@ impl StorageShard {
     }
 
     fn mint(&mut self, request: MintRecord) {
+        if self.closed {
+            return request.reply.answer(PeerReply::Failed(Failure::Refused));
+        }
         let MintRecord { key, context, content, write_id, expires_at, conflict, limits, .. } =
             request;
         let token = key.token();
@@ -171,7 +191,7 @@ impl StorageShard {
     }
 
     fn store(&mut self, request: StoreRecord) {
-        if request.generation < GENERATION {
+        if self.closed || request.generation < GENERATION {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
         let token = request.key.token();
@@ -182,10 +202,8 @@ impl StorageShard {
                 return request.reply.answer(PeerReply::Failed(Failure::Refused));
             }
         };
-        let record = match self.load(token, &request.key) {
+        let record = match self.load_to_merge(token, &request.key) {
             Ok(record) => record,
-            // Damage is repaired by what another home has: the bytes here are lost anyway.
-            Err(StorageError::Corrupt { .. }) => Record::default(),
             Err(error) => return request.reply.answer(refusal(&error)),
         };
         match self.merged(record, &incoming, request.conflict) {
@@ -311,11 +329,15 @@ impl Actor for StorageShard {
 impl Supervised for StorageShard {
     #[expect(clippy::panic, reason = "a log that does not open again is one more fall")]
     fn restarting(&mut self, _: &mut Self::Context) {
-        // The old engine holds the lock of its directory: it goes before the new one comes.
-        self.engine = Box::new(MemoryEngine::new());
-        match (self.open)() {
-            Ok(Opened { engine, suspect }) => (self.engine, self.suspect) = (engine, suspect),
-            Err(error) => panic!("the log does not open again: {error}"),
+        // A log that failed to write or sync stays as it is: opened again it would not know, and
+        // the kernel reports a lost page once.
+        if self.engine.poisoned().is_none() {
+            // The old engine holds the lock of its directory: it goes before the new one comes.
+            self.engine = Box::new(MemoryEngine::new());
+            match (self.open)() {
+                Ok(Opened { engine, suspect }) => (self.engine, self.suspect) = (engine, suspect),
+                Err(error) => panic!("the log does not open again: {error}"),
+            }
         }
         let uid = ShardUid(self.shard.commons.environment.entropy.draw("shard uid"));
         self.minter = Minter::new(uid);
@@ -442,6 +464,7 @@ impl Handler<Told<CloseShard>> for StorageShard {
     fn handle(&mut self, told: Told<CloseShard>, _: &mut Self::Context) {
         let (CloseShard { outcome }, _handling) = self.me.open(told);
         self.write_batch();
+        self.closed = true;
         self.engine.request_sync(Box::new(move |synced| {
             let _ = outcome.send(synced.map(|_| ()));
         }));

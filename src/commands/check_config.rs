@@ -3,8 +3,10 @@
 use serde_json::json;
 
 use super::{Exit, Failure, stderr_takes_colours};
-use crate::cli::{CheckConfigArgs, GlobalArgs};
-use crate::config::{Config, Effective, Finding, Invalid, Loaded, Origin, Sources};
+use crate::{
+    cli::{CheckConfigArgs, GlobalArgs},
+    config::{Config, Effective, Finding, Invalid, Loaded, Origin, Sources},
+};
 
 /// Where origins begin, unless the value is longer.
 const COLUMN: usize = 44;

@@ -16,8 +16,10 @@ use std::process::ExitCode;
 
 use anstream::{AutoStream, ColorChoice};
 
-use crate::cli::{Cli, Colour, Command};
-use crate::config::ConfigError;
+use crate::{
+    cli::{Cli, Colour, Command},
+    config::ConfigError,
+};
 
 /// How a command ends; a contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

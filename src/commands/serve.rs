@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use henge_actors::Ending;
+use henge_actors::{Ending, events::ACTOR};
 use serde_json::json;
 use tracing::{error, info};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{Exit, Failure, stderr_takes_colours};
-use crate::cli::{GlobalArgs, ServeArgs};
-use crate::config::{Config, Sources};
-use crate::host::{Host, HostError};
-use crate::shutdown::Shutdown;
-use crate::telemetry;
+use crate::{
+    cli::{GlobalArgs, ServeArgs},
+    config::{Config, Sources},
+    host::{Host, HostError},
+    shutdown::Shutdown,
+    telemetry,
+};
 
 /// How long a stop may take; each of its parts has a shorter bound of its own.
 const STOP: Duration = Duration::from_millis(9_500);
@@ -51,8 +53,8 @@ async fn serve(config: Config, global: GlobalArgs) -> Result<Exit, Failure> {
     };
     let in_order = tokio::time::timeout(STOP, host.stop()).await.is_ok();
     match ending {
-        Some(Ending::Failed { reason }) => {
-            error!(target: "henge::actor", reason, "the node failed and was stopped");
+        Some(Ending { reason }) => {
+            error!(target: ACTOR, reason, "the node failed and was stopped");
             Err(failed(&config, reason))
         }
         None if in_order => {

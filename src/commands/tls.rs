@@ -1,7 +1,9 @@
 //! `henge tls`: the cluster's CA and what it signs.
 
-use henge_actors::environment::{Clock, SystemClock};
-use henge_actors::transport::tls::{Directory, Issue, TlsError};
+use henge_actors::{
+    environment::{Clock, SystemClock},
+    transport::tls::{Directory, Issue, TlsError},
+};
 use serde_json::json;
 
 use super::{Exit, Failure};

@@ -1,9 +1,6 @@
 //! What can be wrong with a configuration: one variant a rule, shown with file, line and caret.
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::ops::Range;
-use std::path::PathBuf;
+use std::{fmt, net::SocketAddr, ops::Range, path::PathBuf};
 
 use henge_actors::settings;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource};

@@ -3,12 +3,12 @@
 //! Deserialising into structs would stop at the first mistake. Here every key is at hand at once,
 //! so that [`super::Config`] can take what it knows and report all that is left over.
 
-use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::ops::Range;
+use std::{collections::BTreeMap, fmt::Display, ops::Range};
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use super::error::{Finding, Place, Violation};
 

@@ -7,15 +7,19 @@ use henge_actors::settings::{
     LimitSettings, MembershipSettings, NodeSettings, RingSettings, Settings, ShardCount,
     StorageSettings, TelemetrySettings, TlsSettings,
 };
-use henge_kernel::bucket::{BucketChange, BucketProperties, Setting, Violations};
-use henge_kernel::id::{NODE_NAME_MAX, NodeName};
-use henge_kernel::key::PartitionCount;
-use henge_kernel::ring::{WEIGHT_MAX, Weight, ZONE_BYTES_MAX, Zone};
+use henge_kernel::{
+    bucket::{BucketChange, BucketProperties, Setting, Violations},
+    id::{NODE_NAME_MAX, NodeName},
+    key::PartitionCount,
+    ring::{WEIGHT_MAX, Weight, ZONE_BYTES_MAX, Zone},
+};
 
-use super::error::Violation;
-use super::file::{Written, quoted};
-use super::reader::{Given, Reader};
-use super::{Config, HttpConfig, Origin};
+use super::{
+    Config, HttpConfig, Origin,
+    error::Violation,
+    file::{Written, quoted},
+    reader::{Given, Reader},
+};
 use crate::telemetry::LogFormat;
 
 const DEFAULT_HTTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7480);

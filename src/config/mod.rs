@@ -18,9 +18,7 @@ mod keys;
 mod reader;
 mod unknown;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::Path;
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use henge_actors::settings::Settings;
 

@@ -1,16 +1,15 @@
 //! Takes values key by key from where they may stand: command line, environment, file, default.
 
-use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{collections::BTreeMap, fmt::Display, path::PathBuf, time::Duration};
 
 use henge_kernel::units::{Size, Span, parse_duration, parse_size};
 
-use super::error::{Finding, Place, Violation, line_and_column};
-use super::file::{ConfigFile, Written, quoted};
-use super::unknown::{not_a_section, unknown_key, unknown_variable};
-use super::{Effective, Origin, Sources};
+use super::{
+    Effective, Origin, Sources,
+    error::{Finding, Place, Violation, line_and_column},
+    file::{ConfigFile, Written, quoted},
+    unknown::{not_a_section, unknown_key, unknown_variable},
+};
 
 /// Far beyond the range of any key, whose own rule then names its own limits.
 const SPAN_MAX: Duration = Duration::from_hours(24 * 365);

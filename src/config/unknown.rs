@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::error::{Finding, Place, Violation};
-use super::file::Entry;
-use super::reader::variable_of;
+use super::{
+    error::{Finding, Place, Violation},
+    file::Entry,
+    reader::variable_of,
+};
 
 pub(super) fn not_a_section(key: &str, entry: &Entry) -> Finding {
     let violation = Violation::Unfit {

@@ -1,12 +1,18 @@
 //! Clients that write as fast as they are answered.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
 
-use crate::processes::{PATIENCE, until};
-use crate::requests::Request;
+use crate::{
+    processes::{PATIENCE, until},
+    requests::Request,
+};
 
 /// Writers and what became of their writes.
 pub struct Load {

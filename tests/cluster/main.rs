@@ -12,6 +12,7 @@
 //! | `refusals.rs` | what does not belong together does not talk, and says why |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::disallowed_methods, reason = "tests wait on the machine's own clock")]
 
 #[path = "../support/processes.rs"]
 mod processes;

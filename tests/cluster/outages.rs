@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::processes::{Cluster, PATIENCE, Plan, expect, until};
-use crate::requests::Request;
+use crate::{
+    processes::{Cluster, PATIENCE, Plan, expect, until},
+    requests::Request,
+};
 
 /// The request timeout: the most that a request may wait while nobody knows of the failure.
 const TIMEOUT: Duration = Duration::from_secs(2);

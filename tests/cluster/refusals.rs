@@ -1,7 +1,9 @@
 //! What does not belong together.
 
-use std::fs;
-use std::process::{Command, Output};
+use std::{
+    fs,
+    process::{Command, Output},
+};
 
 use crate::processes::{Cluster, PROMPTLY, Plan, ServeNode, until};
 

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
-use crate::load::Load;
-use crate::processes::{Cluster, PROMPTLY, Plan};
+use crate::{
+    load::Load,
+    processes::{Cluster, PROMPTLY, Plan},
+};
 
 #[test]
 fn sigterm_under_load_ends_with_0_and_clients_of_the_others_see_no_failure() {

@@ -1,7 +1,9 @@
 //! A crash of all processes at once.
 
-use crate::load::{Load, path_of};
-use crate::processes::{Cluster, Plan, expect};
+use crate::{
+    load::{Load, path_of},
+    processes::{Cluster, Plan, expect},
+};
 
 /// Each round under load, the second on logs that end in the middle of the first.
 const ROUNDS: usize = 2;

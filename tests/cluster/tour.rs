@@ -1,12 +1,16 @@
 //! `henge demo`, as a newcomer runs it.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+};
 
 use serde_json::Value;
 
-use crate::processes::{PROMPTLY, expect, until};
-use crate::requests::Request;
+use crate::{
+    processes::{PROMPTLY, expect, until},
+    requests::Request,
+};
 
 fn demo(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_henge"));
@@ -55,7 +59,10 @@ fn a_directory_that_is_kept_takes_a_second_tour_and_refuses_another_cluster() {
 fn a_demo_stays_up_until_it_is_asked_to_end_and_removes_its_data() {
     let mut child = demo(&["--no-tour"]);
     let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready: Value = serde_json::from_str(&told.next().unwrap().unwrap()).unwrap();
+    let Some(ready) = told.next() else {
+        panic!("no cluster: {:?}", child.wait_with_output());
+    };
+    let ready: Value = serde_json::from_str(&ready.unwrap()).unwrap();
     assert_eq!(ready["event"], "ready");
     let data = std::path::PathBuf::from(ready["data"].as_str().unwrap());
     assert!(data.is_dir());

@@ -1,8 +1,11 @@
-//! HTTP/1.1 for tests: one connection a request, so that a node that is gone is noticed.
+//! HTTP/1.1 against nodes that may be gone: one connection a request, and an error instead of an
+//! answer is an outcome like others (`http.rs` takes neither).
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
 /// Longer than any request may take; 60 s is the longest timeout that a client can ask for.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -47,12 +50,14 @@ impl Request {
         let mut stream = TcpStream::connect_timeout(&self.to, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let Self { method, to, path, headers, body } = self;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
+        let mut head = Vec::new();
+        write!(head, "{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n")?;
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            write!(head, "{name}: {value}\r\n")?;
         }
-        head += &format!("Content-Length: {}\r\n\r\n", body.len());
-        stream.write_all(&[head.as_bytes(), body].concat())?;
+        write!(head, "Content-Length: {}\r\n\r\n", body.len())?;
+        head.extend_from_slice(body);
+        stream.write_all(&head)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Response::parse(&String::from_utf8_lossy(&answer))

@@ -37,7 +37,14 @@ fn actors_are_shown_in_numbers() {
     put(single.http(), "/v1/kv/b/k", "x");
     let actors = get(single.http(), "/v1/admin/actors").json();
     let actors = actors["actors"].as_array().unwrap();
-    for name in ["Front", "RingManager", "GossipMembership", "StorageShard", "Coordinator"] {
+    for name in [
+        "NodeSupervisor",
+        "Front",
+        "RingManager",
+        "GossipMembership",
+        "StorageShard",
+        "Coordinator",
+    ] {
         assert!(actors.iter().any(|actor| actor["actor"] == name), "{name}: {actors:?}");
     }
 }

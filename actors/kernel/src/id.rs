@@ -23,9 +23,7 @@ pub struct NodeName(Box<str>);
 impl NodeName {
     /// Checks `name` and takes it.
     pub fn new(name: &str) -> Result<Self, InvalidNodeName> {
-        let fits = !name.is_empty() && name.len() <= NODE_NAME_MAX;
-        let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if fits && name.bytes().all(legal) {
+        if is_label(name, NODE_NAME_MAX) {
             Ok(Self(name.into()))
         } else {
             Err(InvalidNodeName { name: name.to_owned() })
@@ -56,6 +54,13 @@ impl fmt::Display for NodeName {
 pub struct InvalidNodeName {
     /// The refused name.
     pub name: String,
+}
+
+/// Whether `text` is a label: 1 to `bytes_max` lower case letters, digits and dashes, which fit into
+/// certificates, paths and names of metrics.
+pub fn is_label(text: &str, bytes_max: usize) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=bytes_max).contains(&text.len()) && text.bytes().all(legal)
 }
 
 /// First 64 bits of blake3 over (cluster id, name): everyone can compute it from the name.

@@ -2,7 +2,7 @@
 //!
 //! | module | rules |
 //! | --- | --- |
-//! | [`id`], [`key`], [`time`], [`machine`], [`units`] | the words that all others use |
+//! | [`id`], [`key`], [`time`], [`machine`], [`units`], [`histogram`] | the words that all others use |
 //! | [`causality`] | which write has seen which: records, contexts, digests |
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
 //! | [`ring`] | who is a home of a key |
@@ -12,6 +12,7 @@
 pub mod bucket;
 pub mod causality;
 pub mod coordination;
+pub mod histogram;
 pub mod id;
 pub mod key;
 pub mod machine;

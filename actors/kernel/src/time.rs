@@ -1,4 +1,5 @@
-//! Time as an argument: two newtypes that nobody in this crate can read from a clock.
+//! Time as an argument: two newtypes that nobody in this crate can read from a clock, and whole
+//! units of spans.
 
 use core::time::Duration;
 
@@ -22,7 +23,7 @@ impl Instant {
     /// This instant, `span` later; saturates.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(whole_micros(span)))
     }
 
     /// How long ago `earlier` was; zero if it lies ahead.
@@ -34,3 +35,13 @@ impl Instant {
 /// Wall clock of one node, in milliseconds since the Unix epoch. Arbitrary by the fault model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallMillis(pub u64);
+
+/// The whole microseconds in `span`; saturates.
+pub fn whole_micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The whole milliseconds in `span`; saturates.
+pub fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -5,13 +5,15 @@
 
 use core::{fmt, time::Duration};
 
+use crate::time::whole_millis;
+
 const DURATIONS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// Parses a duration of at most `limit`.
 pub fn parse_duration(text: &str, limit: Duration) -> Result<Duration, InvalidQuantity> {
-    let most = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    let most = whole_millis(limit);
     let explain = || Refusal { units: "ms, s, m, h or d", limit: Span(limit).to_string() };
     parse(text, &DURATIONS, most, explain).map(Duration::from_millis)
 }
@@ -28,7 +30,7 @@ pub struct Span(pub Duration);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&show(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX), &DURATIONS))
+        f.pad(&show(whole_millis(self.0), &DURATIONS))
     }
 }
 

@@ -11,6 +11,7 @@ use henge_kernel::{
         outcome::GetAnswer,
     },
     id::NodeId,
+    key::Key,
     machine::Machine as _,
     time::Instant,
 };
@@ -33,6 +34,12 @@ use crate::{
 pub(super) struct Getting {
     plan: GetPlan,
     outcome: Option<Outcome<Got>>,
+}
+
+impl Getting {
+    pub(super) fn key(&self) -> &Key {
+        &self.plan.key
+    }
 }
 
 impl Coordinator {

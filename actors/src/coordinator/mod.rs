@@ -17,10 +17,11 @@ use std::rc::Rc;
 use actix::{Actor, Context, Handler, Supervised};
 use henge_kernel::{
     coordination::{
-        Failure, GetCoordination, PutCoordination, get::GetEffect, list::ListCoordination,
-        list::ListEffect, put::PutEffect,
+        Failure, GetCoordination, PutCoordination, RequestError, get::GetEffect,
+        list::ListCoordination, list::ListEffect, put::PutEffect,
     },
     id::NodeId,
+    key::{Key, PartitionId},
     machine::Machine as _,
     time::Instant,
 };
@@ -30,10 +31,11 @@ use crate::{
     admission::Permit,
     messages::{
         coordinator::{DeadlinePassed, ReplicaAnswered, ReplyTo},
-        peer_link::SendRequest,
+        peer_link::{SendControl, SendRequest},
     },
+    peer_link::PeerLink,
     shard::Shard,
-    wire::{PeerReply, PeerRequest},
+    wire::{ControlMessage, PeerReply, PeerRequest},
 };
 
 /// The actor.
@@ -136,17 +138,45 @@ impl Coordinator {
         self.shard.give_back(self.me.clone());
     }
 
+    /// A node that does not know the properties which the request used is told them.
+    fn teach(&self, node: NodeId, reply: &PeerReply) {
+        let PeerReply::Refused(RequestError::StaleProperties { used, newest }) = reply else {
+            return;
+        };
+        let Some(key) = self.key().filter(|_| newest < used) else { return };
+        let cluster = self.shard.commons.cluster.load();
+        let register = cluster.buckets.get(key.bucket()).cloned();
+        if let (Some(register), Some(link)) =
+            (register, self.link_to(node, plan::partition_of_key(&cluster, key)))
+        {
+            let registers = vec![register];
+            link.tell(SendControl(ControlMessage::Registers { ticket: 0, registers }));
+        }
+    }
+
+    /// The key that the current lease is for.
+    fn key(&self) -> Option<&Key> {
+        match &self.task {
+            Task::Get(getting) => Some(getting.key()),
+            Task::Put(putting) => Some(putting.key()),
+            Task::Idle | Task::List(_) => None,
+        }
+    }
+
     /// Sends to the shard of `node` that holds the key, or learns at once that it cannot.
     fn send(&self, node: NodeId, request: PeerRequest, deadline: Instant, reply: Option<ReplyTo>) {
-        let partition = plan::partition_of(&self.shard, &request);
-        let commons = &self.shard.commons;
-        let shards = commons.peer_shards.get(&node).map(|shards| *shards);
-        let link = shards.and_then(|shards| self.shard.links.peer((node, partition.shard(shards))));
+        let link = self.link_to(node, plan::partition_of(&self.shard, &request));
         match (link, reply) {
             (Some(link), reply) => link.tell(SendRequest { request, deadline, reply }),
             (None, Some(reply)) => reply.answer(PeerReply::Failed(Failure::Unreachable)),
             (None, None) => {}
         }
+    }
+
+    /// The way to the shard of `node` that holds a partition.
+    fn link_to(&self, node: NodeId, partition: PartitionId) -> Option<ActorRef<PeerLink>> {
+        let shards = self.shard.commons.peer_shards.get(&node).map(|shards| *shards)?;
+        self.shard.links.peer((node, partition.shard(shards)))
     }
 }
 
@@ -173,6 +203,7 @@ impl Handler<Told<ReplicaAnswered>> for Coordinator {
         if lease != self.lease {
             return;
         }
+        self.teach(from, &reply);
         match self.task {
             Task::Idle => {}
             Task::Get(_) => self.on_get_reply(from, reply),

@@ -190,10 +190,11 @@ fn plan_write(
     let bucket = cluster.buckets.properties(write.key.bucket());
     let partition = partition_of_key(cluster, &write.key);
     let homes = homes_of(shard, cluster, partition, bucket.n);
+    let may_mint = may_mint(shard, bucket.conflict, &homes);
     let request = PutRequest {
         homes,
         node: shard.commons.node,
-        may_mint: may_mint(shard, bucket.conflict),
+        may_mint,
         forwarded,
         quorum: QuorumSize { needed: write.w, primary: write.pw },
         return_body: write.return_body,
@@ -238,7 +239,8 @@ pub fn partition_of(shard: &Shard, request: &PeerRequest) -> PartitionId {
     }
 }
 
-fn partition_of_key(cluster: &ClusterView, key: &Key) -> PartitionId {
+/// The partition of a key.
+pub fn partition_of_key(cluster: &ClusterView, key: &Key) -> PartitionId {
     key.token().partition(cluster.ring.partitions())
 }
 
@@ -256,9 +258,10 @@ fn homes_of(shard: &Shard, cluster: &ClusterView, partition: PartitionId, n: u8)
 }
 
 /// A node whose clock is far off its peers' does not mint where stamps decide, as long as another
-/// home does. The kernel asks the others first.
-fn may_mint(shard: &Shard, conflict: Conflict) -> bool {
-    conflict != Conflict::Lww || shard.commons.members.load().clock_skew().is_none()
+/// home may do so.
+fn may_mint(shard: &Shard, conflict: Conflict, homes: &Homes) -> bool {
+    let alone = || homes.iter().all(|home| home.down || home.node == shard.commons.node);
+    conflict != Conflict::Lww || shard.commons.members.load().clock_skew().is_none() || alone()
 }
 
 fn ready(cluster: &ClusterView, key: &Key) -> Result<(), RequestError> {

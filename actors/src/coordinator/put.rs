@@ -12,6 +12,7 @@ use henge_kernel::{
         put::{Minted, PutEffect, PutEvent},
     },
     id::NodeId,
+    key::Key,
     machine::Machine as _,
     time::{Instant, WallMillis},
 };
@@ -34,6 +35,12 @@ use crate::{
 pub(super) struct Putting {
     plan: PutPlan,
     asker: Option<Asker>,
+}
+
+impl Putting {
+    pub(super) fn key(&self) -> &Key {
+        &self.plan.write.key
+    }
 }
 
 /// Who waits for a write.

@@ -5,6 +5,7 @@ use henge_kernel::{
     coordination::{DeleteOptions, Failure, PutOptions, ReadOptions, RequestError},
     id::NodeId,
     key::{Key, PartitionId},
+    time::Instant,
 };
 use tokio::sync::oneshot;
 
@@ -32,7 +33,7 @@ pub struct BeginGet {
     pub options: ReadOptions,
     /// Who waits.
     pub outcome: Outcome<Got>,
-    /// The request's place in the node; given back when all is done, not when it is answered.
+    /// The request's place in the node; given back when it is answered.
     pub permit: Permit,
 }
 
@@ -63,10 +64,10 @@ pub struct BeginPut {
 pub struct BeginForwarded {
     /// What.
     pub write: ForwardedWrite,
-    /// Who waits, and how long.
+    /// Who waits.
     pub reply: ReplyTo,
-    /// When the request ends.
-    pub deadline: henge_kernel::time::Instant,
+    /// After this moment nobody waits.
+    pub deadline: Instant,
     /// As in [`BeginGet`].
     pub permit: Permit,
 }

@@ -1,6 +1,5 @@
 //! To [`Front`](crate::front::Front).
 
-pub use super::coordinator::{BeginGet, BeginList, BeginPut};
 use actix::Message;
 use henge_kernel::{
     causality::Value,
@@ -8,7 +7,9 @@ use henge_kernel::{
     id::NodeId,
     key::Key,
 };
+use tokio::sync::oneshot;
 
+pub use super::coordinator::{BeginGet, BeginList, BeginPut};
 use super::peer_link::Judgement;
 use crate::api::{Answer, Got, Written};
 
@@ -66,5 +67,5 @@ pub struct ShardsKnown {
 #[derive(Debug)]
 pub struct CloseEndpoint {
     /// Told when everything is sent.
-    pub outcome: tokio::sync::oneshot::Sender<()>,
+    pub outcome: oneshot::Sender<()>,
 }

@@ -1,7 +1,7 @@
 //! To [`GossipMembership`](crate::gossip_membership::GossipMembership).
 
 use bytes::Bytes;
-use henge_kernel::id::NodeId;
+use henge_kernel::{id::NodeId, membership::StorageState};
 
 /// A gossip packet came in.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct StorageChanged {
     /// Which shard.
     pub shard: u16,
     /// Its state.
-    pub state: henge_kernel::membership::StorageState,
+    pub state: StorageState,
 }
 
 /// The node stops: tell the others.

@@ -1,24 +1,36 @@
 //! What actors say to each other: one file a recipient.
 //!
-//! | message | from | to | crosses nodes as |
+//! | message | from | to | between nodes |
 //! | --- | --- | --- | --- |
-//! | `BeginGet` `BeginPut` `BeginList` | `Front`, `PeerLink` | `Coordinator` | |
-//! | `ReplicaAnswered` | `StorageShard`, `PeerLink` | `Coordinator` | a reply frame |
-//! | `DeadlinePassed` | the deadline wheel | `Coordinator` | |
-//! | `ReadRecord` `MintRecord` `StoreRecord` `ListKeys` | `Coordinator`, `PeerLink` | `StorageShard` | `Read` `Store` `List` |
-//! | `InspectRecord` `CountBuckets` `CloseShard` | `NodeHandle`, `RingManager` | `StorageShard` | |
-//! | `SendRequest` `SendReply` `SendControl` | any actor of the shard | `PeerLink` | a frame |
-//! | `LinkUp` `LinkDown` `DialFailed` `FramesArrived` | the endpoint | `PeerLink` | |
-//! | `PeerJudged` | `GossipMembership` | `Front`, then `PeerLink` | |
-//! | `BeginGet` `BeginPut` `BeginList` | `NodeHandle` | `Front` | |
+//! | `BeginGet` `BeginPut` `BeginList` | `NodeHandle` | `Front`, then `Coordinator` | |
 //! | `Get` `Put` `Delete` | actors of the program that embeds the node | `Front` | |
-//! | `GossipArrived` `PeerMet` | `PeerLink` | `GossipMembership` | control frames |
+//! | `MemberJudged` `ShardsKnown` | `GossipMembership` | `Front` | |
+//! | `CloseEndpoint` | `Node` | `Front` | |
+//! | `BeginForwarded` | `PeerLink` | `Coordinator` | `Write` |
+//! | `ReplicaAnswered` | whoever holds its `ReplyTo` | `Coordinator` | |
+//! | `DeadlinePassed` | the deadline wheel | `Coordinator` | |
+//! | `ReadRecord` `StoreRecord` `ListKeys` | `Coordinator`, `PeerLink` | `StorageShard` | `Read` `Store` `List` |
+//! | `MintRecord` | `Coordinator` | `StorageShard` | |
+//! | `InspectRecord` `CountBuckets` | `NodeHandle`, `RingManager` | `StorageShard` | |
+//! | `CloseShard` | `Node` | `StorageShard` | |
+//! | `SendRequest` | `Coordinator` | `PeerLink` | a request |
+//! | `SendReply` | whoever holds its `ReplyTo` | `PeerLink` | a reply |
+//! | `SendControl` | `GossipMembership`, `RingManager`, `PeerLink` | `PeerLink` | a control message |
+//! | `LinkUp` `LinkDown` `DialFailed` `FramesArrived` | the endpoint | `PeerLink` | |
+//! | `PeerJudged` | `Front` | `PeerLink` | |
+//! | `GossipArrived` | `PeerLink` | `GossipMembership` | `Gossip` |
+//! | `PeerMet` | the endpoint | `GossipMembership` | |
+//! | `StorageChanged` | `StorageShard` | `GossipMembership` | |
+//! | `LeaveCluster` | `Node` | `GossipMembership` | |
 //! | `SetBucket` | `NodeHandle` | `RingManager` | |
-//! | `RegisterArrived` `RegisterAnswered` `PeerMet` | `PeerLink` | `RingManager` | control frames |
+//! | `RegistersArrived` `RegisterAnswered` | `PeerLink` | `RingManager` | `Registers` `RegisterAnswered` |
+//! | `PeerReached` | `PeerLink` | `RingManager` | |
 //! | `ChildDown` | any child | `NodeSupervisor` | |
 //!
-//! All are imperative; what comes back is a message of its own, never a future that waits. Only
-//! the messages of embedders are answered as actix answers: by the future of their sender.
+//! The last column says as what a message came from another node, or goes to one. What is wanted is
+//! imperative, what has happened is past tense. An actor never waits for an answer: it comes as a
+//! message of its own; who is no actor waits for a oneshot, who embeds the node for actix's. What an actor tells itself stays in its
+//! own file.
 
 pub mod coordinator;
 pub mod front;

@@ -1,10 +1,7 @@
 //! To [`NodeSupervisor`](crate::supervision::NodeSupervisor).
 
-use actix::Message;
-
 /// A child fell too often and was given up: its parent must decide.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[derive(Debug)]
 pub struct ChildDown {
     /// Name of the actor.
     pub actor: &'static str,

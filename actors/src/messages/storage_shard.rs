@@ -11,9 +11,7 @@ use henge_kernel::{
 use tokio::sync::oneshot;
 
 use crate::{
-    api::{KeyRange, ReplicaReport},
-    messages::coordinator::ReplyTo,
-    storage::StorageError,
+    api::KeyRange, messages::coordinator::ReplyTo, reports::ReplicaReport, storage::StorageError,
 };
 
 /// Read the record of a key.

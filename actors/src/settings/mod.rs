@@ -15,20 +15,21 @@ mod rules;
 mod tests;
 mod words;
 
-use core::time::Duration;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
-use henge_kernel::bucket::BucketProperties;
-use henge_kernel::id::{ClusterId, NodeId, NodeName};
-use henge_kernel::key::PartitionCount;
+use henge_kernel::{
+    bucket::BucketProperties,
+    id::{ClusterId, NodeId, NodeName},
+    key::PartitionCount,
+};
 
 pub use henge_kernel::ring::{Weight, Zone};
 pub use rules::{InvalidSettings, Quantity, Violation};
 pub use words::{Address, ClusterName, InvalidWord, ShardCount};
-
-/// The greatest value that any node takes, in bytes: a record must have room for two.
-pub const VALUE_BYTES_CEILING: u64 = 2 << 20;
 
 /// Everything that a node must be told, complete and with defaults for what is seldom changed.
 ///
@@ -236,7 +237,7 @@ impl Default for TlsSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
     /// The greatest value that this node takes and that a bucket may allow, in bytes; 1 KiB to
-    /// [`VALUE_BYTES_CEILING`], default 1 MiB.
+    /// [`VALUE_BYTES_MAX`](henge_kernel::bucket::VALUE_BYTES_MAX), default 1 MiB.
     pub value_bytes_max: u64,
     /// Client requests in flight in one shard; 16 to 65,536, default 1,024.
     pub requests_in_flight_max: u32,

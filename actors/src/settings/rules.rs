@@ -1,14 +1,15 @@
 //! The rules between fields, checked as a whole: all violations at once, each with both numbers.
 
-use core::fmt;
-use core::time::Duration;
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr, time::Duration};
 
-use henge_kernel::id::NodeName;
-use henge_kernel::ring::NODES_MAX;
-use henge_kernel::{bucket, units};
+use henge_kernel::{
+    bucket::{self, VALUE_BYTES_MAX},
+    id::NodeName,
+    ring::NODES_MAX,
+    units,
+};
 
-use super::{Address, LayoutEntry, Settings, ShardCount, VALUE_BYTES_CEILING};
+use super::{Address, LayoutEntry, Settings, ShardCount};
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -294,7 +295,10 @@ impl Settings {
                 "membership.announce_to_down_interval",
                 millis(membership.announce_to_down_interval, 100, 60_000),
             ),
-            ("limits.value_bytes_max", bytes(limits.value_bytes_max, 1 << 10, VALUE_BYTES_CEILING)),
+            (
+                "limits.value_bytes_max",
+                bytes(limits.value_bytes_max, 1 << 10, VALUE_BYTES_MAX.into()),
+            ),
             ("limits.requests_in_flight_max", count(limits.requests_in_flight_max, 16, 65_536)),
             (
                 "limits.request_bytes_in_flight_max",

@@ -1,6 +1,6 @@
 //! The rules between fields.
 
-use core::time::Duration;
+use std::time::Duration;
 
 use henge_kernel::id::NodeName;
 

@@ -1,9 +1,13 @@
 //! Names, addresses and counts of the settings: each is checked once, where it is made.
 
-use core::fmt;
-use core::num::NonZeroU16;
-use core::str::FromStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::NonZeroU16,
+    str::FromStr,
+};
+
+use henge_kernel::id::is_label;
 
 /// A word that breaks its rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,12 +23,6 @@ fn invalid(word: impl Into<String>, rule: &'static str) -> InvalidWord {
     InvalidWord { word: word.into(), rule }
 }
 
-/// Lower case letters, digits and dashes: what fits into certificates, paths and metric labels.
-fn is_label(text: &str, bytes_max: usize) -> bool {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty() && text.len() <= bytes_max && text.bytes().all(legal)
-}
-
 /// A cluster's name: `[a-z0-9-]{1,64}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterName(Box<str>);
@@ -35,8 +33,7 @@ impl ClusterName {
 
     /// Checks `name` and takes it.
     pub fn new(name: &str) -> Result<Self, InvalidWord> {
-        let name = is_label(name, 64).then(|| name.into()).ok_or_else(|| invalid(name, Self::RULE));
-        name.map(Self)
+        if is_label(name, 64) { Ok(Self(name.into())) } else { Err(invalid(name, Self::RULE)) }
     }
 
     /// The name as text.

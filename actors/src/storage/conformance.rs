@@ -1,18 +1,22 @@
 //! What every engine must do. Each law takes a factory of empty engines; the macro at the end runs
 //! all of them for each engine.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::sync::{Arc, mpsc};
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    sync::{Arc, mpsc},
+};
 
 use bytes::Bytes;
 use henge_kernel::key::{Key, Token};
 
-use super::disk_files::FileDisk;
-use super::disk_simulated::SimulatedDisk;
-use super::log::{LogEngine, LogSettings, SEGMENT_BYTES_DEFAULT};
-use super::memory::MemoryEngine;
-use super::{Change, Engine, KeyRange, PAYLOAD_BYTES_MAX, Sequence, Start, StorageError, Visited};
+use super::{
+    Change, Engine, KeyRange, PAYLOAD_BYTES_MAX, Sequence, Start, StorageError, Visited,
+    disk_files::FileDisk,
+    disk_simulated::SimulatedDisk,
+    log::{LogEngine, LogSettings, SEGMENT_BYTES_DEFAULT},
+    memory::MemoryEngine,
+};
 
 /// An engine, and what must outlive it.
 pub struct Subject {

@@ -6,8 +6,7 @@
 //! log's 12-byte values an entry takes 40 bytes in the tree, whose nodes are about two thirds full
 //! under random tokens, and one allocation for the key: about 90 bytes and the key in all.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use bytes::Bytes;
 use henge_kernel::key::{Key, Token};

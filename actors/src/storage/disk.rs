@@ -5,9 +5,7 @@
 //! hand-over to a thread. Those that wait for the device say so; in ordinary service that wait is a
 //! request with a completion instead, see [`SyncLane`].
 
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::{io, path::Path, sync::Arc};
 
 /// Receives the outcome of a [`SyncLane::request`]; runs on whatever thread did the sync.
 pub type SyncDone = Box<dyn FnOnce(io::Result<()>) + Send>;

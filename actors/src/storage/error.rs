@@ -1,8 +1,10 @@
 //! What can go wrong in the storage.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use henge_kernel::key::Key;
 

@@ -3,10 +3,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use henge_kernel::key::{Key, Token};
 
-use super::directory::Directory;
 use super::{
     Change, Counts, Engine, KeyRange, KeyVisitor, RecordVisitor, Sequence, StorageError,
-    SyncCompletion, Visited, check_sizes,
+    SyncCompletion, Visited, check_sizes, directory::Directory,
 };
 
 /// Keeps records in memory. What it calls synced is as gone after a restart as the rest.

@@ -12,15 +12,16 @@
 //! synced. What was there before is kept as `NAME.prev` by the same steps, so that at no moment the
 //! file is missing. The predecessor is read only if the file itself does not hold, and loudly.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::disk::Disk;
-use super::{StorageError, check_size};
+use super::{StorageError, check_size, disk::Disk};
 
 /// The greatest content of a state file, in bytes: 64 MiB.
 pub const STATE_BYTES_MAX: usize = 64 << 20;

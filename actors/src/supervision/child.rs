@@ -13,16 +13,14 @@ use std::{
     task::{self, Poll, ready},
 };
 
-use actix::{Actor, AsyncContext as _, Context, Recipient, Supervised, dev::ContextFut};
+use actix::{Actor, AsyncContext as _, Context, Supervised, dev::ContextFut};
 use tokio::time::{Sleep, sleep};
 use tracing::{error, info, warn};
 
-use super::{Backoff, BackoffPolicy};
+use super::{Backoff, BackoffPolicy, NodeSupervisor};
 use crate::{
-    actor_ref::ActorRef,
-    environment::Clock,
-    events::{ACTOR, Meter},
-    messages::node_supervisor::ChildDown,
+    actor_ref::ActorRef, environment::Clock, events::ACTOR, messages::node_supervisor::ChildDown,
+    meter::Meter,
 };
 
 /// What a child needs to know of the house.
@@ -35,7 +33,7 @@ pub struct Guardian {
     /// Seed of the jitter.
     pub seed: u64,
     /// Who hears that a child was given up.
-    pub parent: Recipient<ChildDown>,
+    pub parent: ActorRef<NodeSupervisor>,
 }
 
 /// The future that is a supervised actor.
@@ -74,7 +72,7 @@ impl<A: Actor<Context = Context<A>> + Supervised> Child<A> {
         let (actor, shard) = (self.meter.actor, self.meter.shard);
         let Some(wait) = self.backoff.fell(self.guardian.clock.now()) else {
             error!(target: ACTOR, actor, shard, reason, "actor_given_up");
-            self.guardian.parent.do_send(ChildDown { actor, shard, reason: reason.to_owned() });
+            self.guardian.parent.tell(ChildDown { actor, shard, reason: reason.to_owned() });
             return Poll::Ready(());
         };
         self.meter.restarted();

@@ -2,31 +2,49 @@
 //!
 //! It hears of children that were given up and ends the node for them, in order: a node that runs
 //! without one of its parts would lie about what it can do. It also makes the actors report.
-//! It has no parent and keeps no state that a restart could lose.
+//! It has no parent, so its own fall ends the node too; it keeps nothing that could be lost.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix::{Actor, AsyncContext as _, Context, Handler};
 use tracing::error;
 
 use crate::{
+    actor_ref::{ActorRef, Told},
     commons::{Commons, Ending},
     coordinator::Coordinator,
-    events::{ACTOR, LastTold},
+    events::ACTOR,
     messages::node_supervisor::ChildDown,
+    meter::LastTold,
 };
 
-/// The root of a node's supervision tree.
+/// The actor.
 pub struct NodeSupervisor {
+    pub(crate) me: ActorRef<Self>,
     commons: Arc<Commons>,
-    interval: Duration,
     told: LastTold,
 }
 
 impl NodeSupervisor {
-    /// A supervisor that makes every actor report each `interval`.
-    pub fn new(commons: Arc<Commons>, interval: Duration) -> Self {
-        Self { commons, interval, told: LastTold::default() }
+    /// The actor's name in events and reports.
+    pub const NAME: &'static str = "NodeSupervisor";
+
+    /// Starts the supervisor of a node, on the current thread's `LocalSet`.
+    pub fn start(commons: Arc<Commons>) -> ActorRef<Self> {
+        let context = Context::new();
+        let meter = commons.roster.enlist(commons.name(), 0, Self::NAME, String::new());
+        let clock = Arc::clone(&commons.environment.clock);
+        let me = ActorRef::new(context.address(), meter, clock);
+        context.run(Self { me: me.clone(), commons, told: LastTold::default() });
+        me
+    }
+}
+
+impl Drop for NodeSupervisor {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.commons.end(Ending { reason: format!("{} fell", Self::NAME) });
+        }
     }
 }
 
@@ -34,16 +52,18 @@ impl Actor for NodeSupervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        context.run_interval(self.interval, |supervisor, _| {
+        let interval = self.commons.settings.telemetry.interval;
+        context.run_interval(interval, |supervisor, _| {
             supervisor.commons.roster.tell(&mut supervisor.told);
         });
     }
 }
 
-impl Handler<ChildDown> for NodeSupervisor {
+impl Handler<Told<ChildDown>> for NodeSupervisor {
     type Result = ();
 
-    fn handle(&mut self, down: ChildDown, _: &mut Self::Context) {
+    fn handle(&mut self, told: Told<ChildDown>, _: &mut Self::Context) {
+        let (down, _handling) = self.me.open(told);
         // A coordinator serves one request at a time; the pool starts another in its place.
         if down.actor == Coordinator::NAME {
             return;
@@ -55,7 +75,7 @@ impl Handler<ChildDown> for NodeSupervisor {
             reason = down.reason,
             "a child was given up: the node stops"
         );
-        self.commons.end(Ending::Failed {
+        self.commons.end(Ending {
             reason: format!(
                 "{} of shard {} fell too often: {}",
                 down.actor, down.shard, down.reason

@@ -4,17 +4,21 @@
 //! of it by silence only. Peers dial from the socket that they listen on, so that the listen
 //! addresses of a peer's shards say which datagrams are to and from it.
 
-use core::pin::Pin;
-use core::task::{Context, Poll};
-use std::collections::BTreeMap;
-use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    io::{self, IoSliceMut},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
 
 use arc_swap::ArcSwap;
 use henge_kernel::id::NodeName;
-use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, UdpPoller};
+use quinn::{
+    AsyncUdpSocket, UdpPoller,
+    udp::{RecvMeta, Transmit},
+};
 
 /// Which datagrams a cut takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

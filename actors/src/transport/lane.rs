@@ -6,8 +6,7 @@
 //! [`Deframer`] cuts frames out of what QUIC received without copying them; only a frame that
 //! straddles two packets is put together.
 
-use std::cell::RefCell;
-use std::mem;
+use std::{cell::RefCell, mem};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quinn::{ReadError, ReadExactError, RecvStream, SendStream, WriteError};

@@ -12,7 +12,7 @@
 //! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
 //! frame means is the business of `wire`; how long to wait before the next dial that of the actor
 //! which dialled. Sends never wait: a frame is taken at once, or refused at once because the peer
-//! is slow or gone, and the caller does what the design wants then (a hint, another replica).
+//! is slow or gone, and the caller does what it can then: another replica, another time.
 //!
 //! Promises about events, kept by every implementation:
 //! - they arrive on the thread that bound the endpoint, never from inside a call into this module;
@@ -30,10 +30,7 @@ pub mod quic;
 pub mod simulated;
 pub mod tls;
 
-use core::fmt;
-use core::pin::Pin;
-use std::net::SocketAddr;
-use std::rc::Rc;
+use std::{fmt, net::SocketAddr, pin::Pin, rc::Rc};
 
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
@@ -129,7 +126,7 @@ pub struct LinkId(pub u64);
 pub enum Lane {
     /// Requests and replies, values among them.
     Request,
-    /// Gossip, self-health, cancellations.
+    /// Gossip, with self-health in it, and bucket properties.
     Control,
 }
 

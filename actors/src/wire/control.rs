@@ -1,13 +1,15 @@
 //! The control lane: membership and bucket properties. Nothing here waits behind a value.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use henge_kernel::{
     bucket::{BucketProperties, BucketRegister, Durability, RegisterVersion},
     causality::Conflict,
     id::NodeId,
     key::check_bucket,
+    time::whole_millis,
 };
-use std::time::Duration;
 
 use super::codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame};
 use crate::{messages::ring_manager::RegisterRefused, transport::Frame};
@@ -129,7 +131,7 @@ impl<'a> RegisterBody<'a> {
             sloppy: properties.sloppy,
             lww: properties.conflict == Conflict::Lww,
             periodic: properties.durability == Durability::Periodic,
-            ttl_ms: properties.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
+            ttl_ms: properties.ttl.map(whole_millis),
             value_bytes_max: properties.value_bytes_max,
         }
     }

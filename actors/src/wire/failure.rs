@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use henge_kernel::coordination::{Fate, RequestError};
+use henge_kernel::{
+    coordination::{Fate, RequestError},
+    time::whole_millis,
+};
 
 use super::codec::{BorrowDecode, Encode};
 
@@ -94,7 +97,7 @@ impl<'a> WireError<'a> {
                 Self::StaleProperties { used: *used, newest: *newest }
             }
             RequestError::Overloaded { retry_after } => {
-                Self::Overloaded { retry_after_ms: millis(*retry_after) }
+                Self::Overloaded { retry_after_ms: whole_millis(*retry_after) }
             }
             RequestError::NotReady { reason } => Self::NotReady { reason },
             RequestError::StorageFull { free, needed } => {
@@ -107,7 +110,7 @@ impl<'a> WireError<'a> {
                 unknown: *fate == Fate::Unknown,
             },
             RequestError::TimedOut { needed, got, after } => {
-                Self::TimedOut { needed: *needed, got: *got, after_ms: millis(*after) }
+                Self::TimedOut { needed: *needed, got: *got, after_ms: whole_millis(*after) }
             }
             RequestError::Interrupted => Self::Interrupted,
         }
@@ -161,8 +164,4 @@ impl<'a> WireError<'a> {
             Self::Interrupted => RequestError::Interrupted,
         }
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

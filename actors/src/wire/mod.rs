@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 pub use codec::{HeaderTooLong, MalformedFrame};
 pub use control::{ControlMessage, REGISTERS_PER_MESSAGE_MAX};
-pub use hello::{Hello, HelloRefused, PROTOCOL_MAX, PROTOCOL_MIN};
+pub use hello::{Hello, PROTOCOL_MAX, PROTOCOL_MIN};
 pub use reply::{ListedKeys, Minted, PeerReply};
 pub use request::{ForwardedWrite, PeerRequest};
 

@@ -1,9 +1,6 @@
 //! The certificate directory.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::sync::Barrier;
-use std::thread;
+use std::{fs, os::unix::fs::PermissionsExt, sync::Barrier, thread};
 
 use henge_actors::transport::tls::{Directory, Issue, Role, TlsError};
 use tempfile::TempDir;
@@ -63,11 +60,13 @@ fn a_missing_file_is_an_error_that_names_the_file_and_the_command() {
     let refused = directory.load_node(&name("a"), now()).err().unwrap().to_string();
     assert_eq!(
         refused,
-        format!("{path}/ca.pem is missing: `henge tls init --dir {path}` makes it")
+        format!(
+            "{path}/ca.pem is missing: `henge tls init --dir {path} --cluster stones` makes it"
+        )
     );
     directory.init(now()).unwrap();
     let refused = directory.load_node(&name("a"), now()).err().unwrap().to_string();
-    let command = format!("henge tls issue --dir {path} --node a");
+    let command = format!("henge tls issue --dir {path} --cluster stones --node a");
     assert_eq!(refused, format!("{path}/a.pem is missing: `{command}` makes it"));
 }
 

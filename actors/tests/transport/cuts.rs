@@ -1,7 +1,6 @@
 //! Cuts made on purpose behave as pulled cables.
 
-use henge_actors::transport::faults::Cut;
-use henge_actors::transport::{Frame, Lane};
+use henge_actors::transport::{Frame, Lane, faults::Cut};
 
 use super::support::{Cluster, link, name, run};
 

@@ -1,13 +1,17 @@
 //! A link, from hello to close.
 
-use std::net::{Ipv4Addr, UdpSocket};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::{
+    net::{Ipv4Addr, UdpSocket},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use henge_actors::transport::quic::{Quic, QuicSettings};
-use henge_actors::transport::{Frame, Lane, PeerAddress, SendError};
+use henge_actors::transport::{
+    Frame, Lane, PeerAddress, SendError,
+    quic::{Quic, QuicSettings},
+};
 
 use super::support::{Cluster, Host, hello_of, link, name, patient, run};
 

@@ -1,20 +1,25 @@
 //! Real QUIC over a network in memory, on paused time: seeded delay and loss, the same every time.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io::{self, IoSliceMut},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
-use henge_actors::transport::faults::{Cut, Faults};
-use henge_actors::transport::quic::{Quic, QuicSettings, Sockets};
-use henge_actors::transport::{Frame, Lane};
-use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, UdpPoller};
-use tokio::task::LocalSet;
-use tokio::time::Instant;
+use henge_actors::transport::{
+    Frame, Lane,
+    faults::{Cut, Faults},
+    quic::{Quic, QuicSettings, Sockets},
+};
+use quinn::{
+    AsyncUdpSocket, UdpPoller,
+    udp::{RecvMeta, Transmit},
+};
+use tokio::{task::LocalSet, time::Instant};
 
 use super::support::{Cluster, Host, link, name};
 

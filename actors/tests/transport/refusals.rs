@@ -1,19 +1,23 @@
 //! Who is turned away, and what a peer that breaks the protocol does to a node: nothing.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
-use std::sync::Arc;
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
-use henge_actors::transport::quic::Quic;
-use henge_actors::transport::tls::{Directory, Issue};
-use henge_actors::transport::{PeerAddress, Transport, TransportError, TransportEvent};
+use henge_actors::transport::{
+    PeerAddress, Transport, TransportError, TransportEvent,
+    quic::Quic,
+    tls::{Directory, Issue},
+};
 use henge_kernel::time::WallMillis;
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError};
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use quinn::{ClientConfig, Connection, ConnectionError, crypto::rustls::QuicClientConfig};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 
 use super::support::{Cluster, Host, link, name, now, patient, run};
 

@@ -1,25 +1,28 @@
 //! Hosts: an endpoint with its events, and a cluster that certifies them.
 
-use std::cell::RefCell;
-use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    cell::RefCell,
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
-use henge_actors::transport::faults::Faults;
-use henge_actors::transport::quic::{Quic, QuicSettings};
-use henge_actors::transport::tls::{Directory, Identity, Issue};
 use henge_actors::transport::{
     Binding, DialId, Endpoint, Lane, Link, LinkId, PeerAddress, Transport, TransportEvent,
+    faults::Faults,
+    quic::{Quic, QuicSettings},
+    tls::{Directory, Identity, Issue},
 };
-use henge_kernel::id::NodeName;
-use henge_kernel::time::WallMillis;
+use henge_kernel::{id::NodeName, time::WallMillis};
 use tempfile::TempDir;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::task::LocalSet;
-use tokio::time::timeout;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    task::LocalSet,
+    time::timeout,
+};
 
 pub fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()

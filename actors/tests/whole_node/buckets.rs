@@ -1,6 +1,7 @@
 //! Bucket properties: set anywhere, known everywhere, fixed where they must be.
 
 use bytes::Bytes;
+use henge_actors::storage::disk_simulated::Faults;
 use henge_kernel::{
     bucket::BucketChange,
     coordination::{PutOptions, ReadOptions, RequestError},
@@ -139,5 +140,61 @@ fn bad_properties_are_refused_with_every_violation_and_change_nothing() {
         let RequestError::BadRequest { limit, .. } = &refused else { panic!("{refused:?}") };
         assert!(limit.contains('n') && limit.contains("group"), "{limit}");
         assert_eq!(world.node("a").bucket(&carts()).unwrap().version.counter, 0);
+    });
+}
+
+#[test]
+fn a_setting_that_no_majority_knows_is_not_confirmed_when_it_is_asked_for_again() {
+    simulate(async {
+        let world = World::start(Plan::three(7)).await;
+        world.network.isolate(&name("a"));
+        world.until_seen(&["a"], "b", "down").await;
+        world.until_seen(&["a"], "c", "down").await;
+        for _ in 0..2 {
+            let unreached = world.node("a").set_bucket(&carts(), change(&["w=1"])).await;
+            assert!(
+                matches!(unreached, Err(RequestError::QuorumNotMet { needed: 2, got: 1, .. })),
+                "{unreached:?}"
+            );
+        }
+        world.network.heal_all();
+        world.until_linked().await;
+        world.node("a").set_bucket(&carts(), change(&["w=1"])).await.unwrap();
+        assert_eq!(world.node("b").bucket(&carts()).unwrap().properties.w, 1);
+    });
+}
+
+#[test]
+fn a_node_that_missed_a_setting_fails_no_request_and_learns_it() {
+    simulate(async {
+        let plan = Plan { nodes: 5, ..Plan::three(8) };
+        let world = World::start(plan).await;
+        // It could not store the register, and nobody asks it again.
+        world.disk("c").set_faults(Faults { appends: true, ..Faults::default() });
+        world.node("a").set_bucket(&carts(), change(&["r=1"])).await.unwrap();
+        pass(1_000).await;
+        world.disk("c").set_faults(Faults::default());
+        assert_eq!(world.node("c").bucket(&carts()).unwrap().version.counter, 0);
+        for round in 0..40 {
+            let key = Key::new(carts(), format!("k{round}")).unwrap();
+            world.node("a").put(&key, value("v"), PutOptions::default()).await.unwrap();
+        }
+        assert_eq!(world.node("c").bucket(&carts()).unwrap().version.counter, 1);
+    });
+}
+
+#[test]
+fn a_wrong_clock_keeps_no_home_from_minting_where_there_is_no_other() {
+    simulate(async {
+        let world = World::start(Plan::three(9)).await;
+        let set = change(&["conflict=lww", "n=1", "r=1", "w=1"]);
+        world.node("a").set_bucket(&carts(), set).await.unwrap();
+        world.clock("c").set_skew_ms(3_600_000);
+        pass(3_000).await;
+        assert!(world.node("c").cluster().clock_skew_ms.is_some());
+        for round in 0..30 {
+            let key = Key::new(carts(), format!("k{round}")).unwrap();
+            world.node("a").put(&key, value("v"), PutOptions::default()).await.unwrap();
+        }
     });
 }

@@ -1,9 +1,12 @@
 //! What survives: kills, power cuts, full and failing disks.
 
-use henge_actors::{reports::Readiness, storage::disk_simulated::Faults};
+use henge_actors::{
+    reports::Readiness,
+    storage::{Change, Engine as _, disk_simulated::Faults},
+};
 use henge_kernel::coordination::{Fate, PutOptions, ReadOptions};
 
-use crate::world::{Plan, World, get, key, pass, put, simulate, texts};
+use crate::world::{Plan, World, get, key, name, pass, put, simulate, texts};
 
 #[test]
 fn every_acknowledged_write_survives_the_kill_of_all_nodes() {
@@ -117,5 +120,71 @@ fn a_full_disk_refuses_puts_and_loses_nothing() {
         put(world.node("a"), "j", "w", PutOptions::default()).await.unwrap();
         let got = get(world.node("b"), "k", ReadOptions::default()).await;
         assert_eq!(texts(&got), ["v"]);
+    });
+}
+
+#[test]
+fn a_log_that_failed_to_sync_stays_shut_when_its_shard_gets_up_again() {
+    simulate(async {
+        let world = World::start(Plan::three(6)).await;
+        put(world.node("a"), "k", "v", PutOptions::default().w(3)).await.unwrap();
+        world.disk("a").set_faults(Faults { syncs: true, ..Faults::default() });
+        put(world.node("a"), "k2", "v", PutOptions::default().w(3)).await.unwrap();
+        pass(200).await;
+        assert!(matches!(world.node("a").readiness(), Readiness::NotReady { .. }));
+        // The next sync would succeed, and prove nothing.
+        world.disk("a").set_faults(Faults::default());
+        world.node("a").plant_panic("StorageShard", 0);
+        pass(100).await;
+        for node in ["a", "b"] {
+            put(world.node(node), "j", "w", PutOptions::default()).await.unwrap();
+        }
+        pass(100).await;
+        assert_eq!(world.node("a").replica(&key("j")).await.unwrap().digest, None);
+        assert!(world.node("a").replica(&key("k")).await.unwrap().digest.is_some());
+        pass(2_000).await;
+        let seen = world.node("b").cluster();
+        let health = seen.members.iter().find(|member| member.name == "a").unwrap().health;
+        assert_eq!(health.unwrap().storage, "poisoned");
+    });
+}
+
+#[test]
+fn a_record_that_holds_but_is_not_understood_is_not_replaced() {
+    simulate(async {
+        let mut world = World::start(Plan::three(7)).await;
+        world.kill("a").await;
+        let (future, key) = (&b"\x09 a format of the future"[..], key("k"));
+        let change = Change::Record { token: key.token(), key: &key, payload: &[future] };
+        world.log("a").append(&[change]).unwrap();
+        world.start_node("a").await;
+        world.ready().await;
+        world.until_linked().await;
+        put(world.node("b"), "k", "v", PutOptions::default()).await.unwrap();
+        get(world.node("c"), "k", ReadOptions::default()).await;
+        pass(100).await;
+        world.kill("a").await;
+        assert_eq!(world.log("a").get(key.token(), &key).unwrap().as_deref(), Some(future));
+    });
+}
+
+#[test]
+fn a_shard_that_was_closed_takes_no_more_writes() {
+    simulate(async {
+        let mut world = World::start(Plan::three(8)).await;
+        world.disk("c").hold_syncs();
+        put(world.node("a"), "k", "v", PutOptions::default().w(3)).await.unwrap();
+        // The others do not hear that it leaves.
+        world.network.cut_one_way(&name("c"), &name("a"));
+        world.network.cut_one_way(&name("c"), &name("b"));
+        let (a, c) = (world.node("a").clone(), world.node("c").clone());
+        let late = tokio::task::spawn_local(async move {
+            pass(300).await;
+            put(&a, "late", "v", PutOptions::default().w(1)).await.unwrap();
+            pass(300).await;
+            c.replica(&key("late")).await.unwrap().digest
+        });
+        world.stop("c").await;
+        assert_eq!(late.await.unwrap(), None);
     });
 }

@@ -12,7 +12,7 @@ use henge_kernel::coordination::{PutOptions, ReadOptions};
 use tracing::{Event, Subscriber, field::Visit};
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
-use crate::world::{Plan, World, get, pass, put, simulate, texts};
+use crate::world::{Plan, World, get, key, name, pass, put, simulate, texts};
 
 fn restarts(node: &NodeHandle, actor: &str) -> u64 {
     node.actors().iter().filter(|report| report.actor == actor).map(|report| report.restarts).sum()
@@ -67,6 +67,40 @@ fn a_request_in_a_falling_shard_is_told_so_and_is_never_half_done() {
 }
 
 #[test]
+fn an_answer_to_a_question_from_before_a_fall_answers_no_later_one() {
+    simulate(async {
+        let mut plan = Plan::three(7);
+        plan.profile.delay_us = 20_000..=20_000;
+        let world = World::start(plan).await;
+        // The peers hold what the asker does not.
+        world.network.isolate(&name("a"));
+        world.until_seen(&["b", "c"], "a", "down").await;
+        put(world.node("b"), "k", "v", PutOptions::default()).await.unwrap();
+        world.network.heal_all();
+        world.until_linked().await;
+        let node = world.node("a").clone();
+        let asked = tokio::task::spawn_local(async move {
+            node.get(&key("k"), ReadOptions::default().r(3)).await
+        });
+        pass(1).await;
+        world.node("a").plant_panic("PeerLink", 0);
+        // The links got up; the answers from the peers are still on their way.
+        pass(20).await;
+        let gets = (0..16).map(|round| {
+            let node = world.node("a").clone();
+            tokio::task::spawn_local(async move {
+                get(&node, &format!("never-written-{round}"), ReadOptions::default().r(3)).await
+            })
+        });
+        for got in gets.collect::<Vec<_>>() {
+            let got = got.await.unwrap();
+            assert!(texts(&got).is_empty(), "{got:?}");
+        }
+        assert!(asked.await.unwrap().is_err(), "its answers came to nobody");
+    });
+}
+
+#[test]
 fn an_actor_that_falls_too_often_ends_its_node_with_a_reason() {
     simulate(async {
         let world = World::start(Plan::three(3)).await;
@@ -78,6 +112,16 @@ fn an_actor_that_falls_too_often_ends_its_node_with_a_reason() {
         let reason = failed.await.expect("the node ended by itself");
         assert!(reason.contains("RingManager") && reason.contains("planted"), "{reason}");
         put(world.node("b"), "k", "v", PutOptions::default()).await.unwrap();
+    });
+}
+
+#[test]
+fn the_fall_of_the_root_ends_its_node() {
+    simulate(async {
+        let world = World::start(Plan::three(7)).await;
+        let failed = world.failed("a");
+        world.node("a").plant_panic("NodeSupervisor", 0);
+        assert!(failed.await.expect("the node ended by itself").contains("NodeSupervisor"));
     });
 }
 
@@ -159,7 +203,7 @@ fn every_actor_reports_itself_each_interval_and_each_fall_at_once() {
     };
     let metrics: Vec<_> = named("actor_metrics").filter(|event| event["node"] == "a").collect();
     let reporting: BTreeSet<&str> = metrics.iter().map(|event| event["actor"].as_str()).collect();
-    assert_eq!(reporting, BTreeSet::from(NodeHandle::ACTORS));
+    assert_eq!(reporting, NodeHandle::ACTORS.into_iter().chain(["NodeSupervisor"]).collect());
     let storage = metrics.iter().find(|event| event["actor"] == "StorageShard").unwrap();
     assert!(storage["handled"].parse::<u64>().unwrap() >= 20, "{storage:?}");
     for field in

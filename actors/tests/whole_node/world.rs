@@ -10,7 +10,10 @@ use henge_actors::{
     reports::Readiness,
     settings::{Address, ClusterName, LayoutEntry, Settings, ShardCount},
     simulation::Sandbox,
-    storage::disk_simulated::SimulatedDisk,
+    storage::{
+        disk_simulated::SimulatedDisk,
+        log::{LogEngine, LogSettings},
+    },
     transport::simulated::{NetworkProfile, SimulatedNetwork},
 };
 use henge_kernel::{
@@ -166,7 +169,7 @@ impl World {
         async move {
             let node = Rc::clone(node.borrow().as_ref().unwrap());
             let failed = async {
-                let Ending::Failed { reason } = node.failed().await;
+                let Ending { reason } = node.failed().await;
                 reason
             };
             tokio::time::timeout(Duration::from_secs(20), failed).await.ok()
@@ -175,6 +178,14 @@ impl World {
 
     pub fn disk(&self, node: &str) -> &SimulatedDisk {
         &self.disks[node]
+    }
+
+    /// The log of a node that does not run.
+    pub fn log(&self, node: &str) -> LogEngine {
+        let disk = Arc::clone(&self.disks[node]);
+        let directory = "/data/shard-0".into();
+        let settings = LogSettings { directory, segment_bytes: 1 << 20, salt: 1 };
+        LogEngine::open(disk, settings).unwrap().0
     }
 
     pub fn clock(&self, node: &str) -> &SimulatedClock {

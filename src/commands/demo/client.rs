@@ -1,13 +1,12 @@
 //! The user of the tour: requests over HTTP/1.1, each also as the `curl` line that does the same.
 
-use std::fmt::Write as _;
-use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{fmt::Write as _, io, net::SocketAddr, time::Duration};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 /// How long one request may take: more than the longest that the tour asks of a node.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,10 +65,11 @@ impl Request {
             line += " -X PUT";
         }
         for (name, value) in &self.headers {
-            line += &format!(" -H '{name}: {value}'");
+            // Writing into a string cannot fail, here and below.
+            let _ = write!(line, " -H '{name}: {value}'");
         }
         if let Some(body) = &self.body {
-            line += &format!(" -d '{body}'");
+            let _ = write!(line, " -d '{body}'");
         }
         line + &format!(" 'http://{}{}'", self.to, self.path)
     }
@@ -94,7 +94,6 @@ impl Request {
         let body = body.as_deref().unwrap_or_default();
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n");
         for (name, value) in headers {
-            // Writing into a string cannot fail.
             let _ = write!(text, "{name}: {value}\r\n");
         }
         if self.body.is_some() {

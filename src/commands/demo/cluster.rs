@@ -1,14 +1,18 @@
 //! The cluster of the demo: some nodes in this process, each as complete as one of its own.
 
-use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use futures_util::future::{join_all, select_all, try_join_all};
-use henge_actors::Ending;
-use henge_actors::reports::Readiness;
-use henge_actors::settings::{ClusterName, LayoutEntry, Settings, ShardCount, TlsSettings};
+use futures_util::future::{join_all, select_all};
+use henge_actors::{
+    Ending,
+    reports::Readiness,
+    settings::{ClusterName, LayoutEntry, Settings, ShardCount, TlsSettings},
+};
 use henge_kernel::id::NodeName;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
@@ -83,6 +87,12 @@ pub enum ClusterError {
     },
 }
 
+impl ClusterError {
+    fn is_port_taken(&self) -> bool {
+        matches!(self, Self::Host { source, .. } if source.is_port_taken())
+    }
+}
+
 impl Data {
     /// A temporary directory, or the one that the user wants.
     pub fn new(dir: Option<&Path>) -> Result<Self, ClusterError> {
@@ -105,16 +115,15 @@ impl Data {
 impl Cluster {
     /// Starts `nodes` nodes of `shards` shards and waits until each is ready.
     pub async fn start(nodes: u8, shards: u16, data: Data) -> Result<Self, ClusterError> {
-        let sites = ports::choose(nodes, shards)
-            .map_err(|source| ClusterError::Io { what: "no free ports on loopback", source })?;
-        let started = NAMES.iter().zip(&sites).map(async |(name, site)| {
-            let settings = settings(name, &sites, shards, data.path())?;
-            let host = Host::start(settings, site.http)
-                .await
-                .map_err(|source| ClusterError::Host { name, source })?;
-            Ok::<_, ClusterError>(Member { name, quic: site.quic, http: host.http_address(), host })
-        });
-        let cluster = Self { nodes: try_join_all(started).await?, data };
+        let no_ports = |source| ClusterError::Io { what: "no free ports on loopback", source };
+        let mut sites = ports::choose(nodes, shards).map_err(no_ports)?;
+        let mut members = host(&sites, shards, data.path()).await;
+        if members.as_ref().is_err_and(ClusterError::is_port_taken) {
+            // Somebody took a port after it was found free; a demo beside this one, perhaps.
+            sites = ports::elsewhere(nodes, shards).map_err(no_ports)?;
+            members = host(&sites, shards, data.path()).await;
+        }
+        let cluster = Self { nodes: members?, data };
         match cluster.meet().await {
             Ok(()) => Ok(cluster),
             Err(apart) => {
@@ -164,6 +173,26 @@ impl Cluster {
     pub async fn stop(self) {
         join_all(self.nodes.into_iter().map(|member| member.host.stop())).await;
     }
+}
+
+/// A node at each site, or none at all.
+async fn host(sites: &[Site], shards: u16, data: &Path) -> Result<Vec<Member>, ClusterError> {
+    let started = NAMES.iter().zip(sites).map(async |(name, site)| {
+        let settings = settings(name, sites, shards, data)?;
+        let host = Host::start(settings, site.http).await;
+        let host = host.map_err(|source| ClusterError::Host { name, source })?;
+        Ok(Member { name, quic: site.quic, http: host.http_address(), host })
+    });
+    let (mut members, mut failure) = (Vec::new(), None);
+    for outcome in join_all(started).await {
+        match outcome {
+            Ok(member) => members.push(member),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    let Some(failure) = failure else { return Ok(members) };
+    join_all(members.into_iter().map(|member| member.host.stop())).await;
+    Err(failure)
 }
 
 fn settings(

@@ -17,18 +17,24 @@ mod report;
 mod stage;
 mod tour;
 
-use henge_actors::environment::{Clock as _, SystemClock};
-use henge_actors::{Ending, StartError};
+use henge_actors::{
+    Ending, StartError,
+    environment::{Clock as _, SystemClock},
+};
 use henge_kernel::time::Instant;
 use tracing_subscriber::filter::LevelFilter;
 
-use self::cluster::{Cluster, ClusterError, Data};
-use self::report::Report;
+use self::{
+    cluster::{Cluster, ClusterError, Data},
+    report::Report,
+};
 use super::{Exit, Failure, stderr_takes_colours};
-use crate::cli::{DemoArgs, GlobalArgs};
-use crate::host::HostError;
-use crate::shutdown::Shutdown;
-use crate::telemetry::{self, LogFormat};
+use crate::{
+    cli::{DemoArgs, GlobalArgs},
+    host::HostError,
+    shutdown::Shutdown,
+    telemetry::{self, LogFormat},
+};
 
 pub(super) fn run(args: &DemoArgs, global: GlobalArgs) -> Result<Exit, Failure> {
     // The tour makes peers go down on purpose: what nodes say about that is no news here.
@@ -46,7 +52,7 @@ async fn demo(args: &DemoArgs, report: Report) -> Result<Exit, Failure> {
     report.ready(&cluster, clock.now().since(Instant::default()));
     let ending = tokio::select! {
         () = shutdown.asked() => None,
-        (name, Ending::Failed { reason }) = cluster.failed() => Some(Err(broken(name, reason))),
+        (name, Ending { reason }) = cluster.failed() => Some(Err(broken(name, reason))),
         exit = shown(args, &cluster, report) => Some(Ok(exit)),
     };
     cluster.stop().await;

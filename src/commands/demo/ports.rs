@@ -1,7 +1,9 @@
 //! Where the nodes of the demo listen: at the addresses of the samples, or wherever there is room.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+};
 
 /// The samples in `config/cluster` use these for their first node, and 100 more for each next one.
 const QUIC_FIRST: u16 = 7400;
@@ -32,8 +34,13 @@ pub fn choose(nodes: u8, shards: u16) -> io::Result<Vec<Site>> {
         Ok(Held { quic: run_at(QUIC_FIRST + APART * index, shards)?, http })
     });
     let held: io::Result<Vec<Held>> = sampled.collect();
-    let held = held.or_else(|_| (0..nodes).map(|_| anywhere(shards)).collect::<io::Result<_>>())?;
-    held.iter().map(Held::site).collect()
+    held.map_or_else(|_| elsewhere(nodes, shards), |held| held.iter().map(Held::site).collect())
+}
+
+/// Sites wherever there is room.
+pub fn elsewhere(nodes: u8, shards: u16) -> io::Result<Vec<Site>> {
+    let held: io::Result<Vec<Held>> = (0..nodes).map(|_| anywhere(shards)).collect();
+    held?.iter().map(Held::site).collect()
 }
 
 impl Held {

@@ -1,6 +1,6 @@
 //! What the demo tells: steps for people, or one JSON line each for programs.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -129,7 +129,7 @@ fn ready_text(cluster: &Cluster, took: Duration) -> String {
         cluster.data().path().display(),
     );
     for node in nodes {
-        out += &format!("  {}   http://{}   quic udp {}\n", node.name, node.http, node.quic);
+        let _ = writeln!(out, "  {}   http://{}   quic udp {}", node.name, node.http, node.quic);
     }
     out
 }
@@ -138,34 +138,35 @@ fn step_text(step: &Step) -> String {
     let mark = if step.broken.is_none() { "held" } else { "DID NOT HOLD" };
     let took = format!("{:>TIME_WIDTH$}", time_text(step.took));
     let mut out = format!("{:>2}. {}\n", step.number, step.title);
+    // Writing into a string cannot fail.
     for Exchange { curl, came_back } in &step.exchanges {
-        out += &format!("    $ {curl}\n");
+        let _ = writeln!(out, "    $ {curl}");
         if let Some(answer) = came_back {
-            out += &format!("      {answer}\n");
+            let _ = writeln!(out, "      {answer}");
         }
     }
     for note in &step.notes {
-        out += &format!("    {note}\n");
+        let _ = writeln!(out, "    {note}");
     }
     if let Some(expected) = &step.broken {
-        out += &format!("    ! expected: {expected}\n");
+        let _ = writeln!(out, "    ! expected: {expected}");
     }
     out + &format!("    {took}  {mark}\n\n")
 }
 
 fn stays_text(cluster: &Cluster) -> String {
-    let mut out = "The cluster stays up until Ctrl-C. Try:\n".to_owned();
-    if let [first, .., last] = cluster.nodes() {
-        let (first, last) = (first.http, last.http);
-        out += &format!(
-            "  curl -i -X PUT -H 'Content-Type: text/plain' -d 'hello' http://{first}/v1/kv/demo/greeting\n  \
-             curl -i http://{last}/v1/kv/demo/greeting\n  \
-             curl -s http://{first}/v1/cluster\n  \
-             curl -s 'http://{first}/v1/cluster/ring?bucket=demo&key=greeting'\n  \
-             curl -s http://{last}/v1/admin/replica/demo/greeting",
-        );
-    }
-    out
+    let [first, .., last] = cluster.nodes() else { return String::new() };
+    let (first, last) = (first.http, last.http);
+    let content = "-H 'Content-Type: text/plain' -d 'hello'";
+    [
+        "The cluster stays up until Ctrl-C. Try:".to_owned(),
+        format!("  curl -i -X PUT {content} http://{first}/v1/kv/demo/greeting"),
+        format!("  curl -i http://{last}/v1/kv/demo/greeting"),
+        format!("  curl -s http://{first}/v1/cluster"),
+        format!("  curl -s 'http://{first}/v1/cluster/ring?bucket=demo&key=greeting'"),
+        format!("  curl -s http://{last}/v1/admin/replica/demo/greeting"),
+    ]
+    .join("\n")
 }
 
 fn time_text(took: Duration) -> String {

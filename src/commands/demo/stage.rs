@@ -7,9 +7,11 @@ use henge_actors::environment::{Clock as _, SystemClock};
 use henge_kernel::time::Instant;
 use tokio::time::{sleep, timeout};
 
-use super::client::{Request, Response};
-use super::cluster::LOOK;
-use super::report::{Exchange, Report, Step};
+use super::{
+    client::{Request, Response},
+    cluster::LOOK,
+    report::{Exchange, Report, Step},
+};
 
 /// How long the tour waits for anything, at most.
 const BOUND: Duration = Duration::from_secs(10);

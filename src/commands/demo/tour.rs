@@ -4,10 +4,12 @@
 
 use serde_json::json;
 
-use super::client::{Request, Response};
-use super::cluster::{Cluster, Member};
-use super::report::Report;
-use super::stage::{Broken, Scene, Stage, Unmet, answer_to, unmet};
+use super::{
+    client::{Request, Response},
+    cluster::{Cluster, Member},
+    report::Report,
+    stage::{Broken, Scene, Stage, Unmet, answer_to, unmet},
+};
 
 const FIRST: &str = "milk";
 const NEAR: &str = "milk, eggs";
@@ -76,11 +78,11 @@ async fn choose<'a>(scene: &mut Scene, cluster: &'a Cluster) -> Result<Cart<'a>,
     let path = format!("/v1/cluster/ring?bucket=demo&key={key}");
     let ring = scene.expect(&Request::get(first.http, path), 200).await?.json();
     let named = |name: &str| nodes.iter().find(|node| node.name == name);
-    let names = ring["homes"].as_array().into_iter().flatten();
-    let homes: Vec<&Member> = names.filter_map(|name| named(name.as_str()?)).collect();
+    let listed = ring["homes"].as_array().into_iter().flatten();
+    let homes: Vec<&Member> = listed.filter_map(|name| named(name.as_str()?)).collect();
     let [_, _, far] = homes[..] else { return unmet("three homes") };
     scene.note(format!("homes of demo/{key}: {}; {} will be cut off", names_of(&homes), far.name));
-    Ok(Cart { nodes, key, far, homes })
+    Ok(Cart { nodes, key, homes, far })
 }
 
 /// A directory that is kept may hold the carts of earlier tours.
@@ -210,7 +212,9 @@ async fn converge(cart: &Cart<'_>, stage: &mut Stage) -> Result<(), Broken> {
         cart.homes.iter().map(|home| Request::get(home.http, path.clone())).collect();
     let get = cart.get(cart.far, "?r=3");
     let converged = async |scene: &mut Scene| {
-        looks.iter().for_each(|look| scene.show(look));
+        for look in &looks {
+            scene.show(look);
+        }
         let look = async || {
             let mut digests = Vec::new();
             for look in &looks {

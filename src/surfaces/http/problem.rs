@@ -14,6 +14,7 @@ use henge_kernel::{
     bucket::Violations,
     coordination::{Fate, RequestError},
     key::InvalidKey,
+    time::whole_millis,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -260,7 +261,9 @@ fn fields_of(error: RequestError) -> Value {
             json!({"field": field, "fixed": fixed, "value": value})
         }
         RequestError::StaleProperties { used, newest } => json!({"used": used, "newest": newest}),
-        RequestError::Overloaded { retry_after } => json!({"retry_after_ms": millis(retry_after)}),
+        RequestError::Overloaded { retry_after } => {
+            json!({"retry_after_ms": whole_millis(retry_after)})
+        }
         RequestError::NotReady { reason } | RequestError::BadContext { reason } => {
             json!({"reason": reason})
         }
@@ -269,7 +272,7 @@ fn fields_of(error: RequestError) -> Value {
             json!({"needed": needed, "got": got, "homes_down": homes_down})
         }
         RequestError::TimedOut { needed, got, after } => {
-            json!({"needed": needed, "got": got, "after_ms": millis(after)})
+            json!({"needed": needed, "got": got, "after_ms": whole_millis(after)})
         }
         RequestError::ContextRequired
         | RequestError::PreconditionFailed
@@ -277,13 +280,9 @@ fn fields_of(error: RequestError) -> Value {
     }
 }
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// `Retry-After` counts in seconds: the next whole one.
 fn whole_seconds(span: Duration) -> u64 {
-    millis(span).div_ceil(1000).max(1)
+    whole_millis(span).div_ceil(1000).max(1)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use bytes::Bytes;
 use henge_actors::{NodeHandle, events::REQUEST};
-use henge_kernel::key::Key;
+use henge_kernel::{key::Key, time::whole_micros};
 use serde::Serialize;
 use tracing::{Level, debug, enabled};
 
@@ -62,8 +62,7 @@ pub async fn serve(request: HttpRequest, payload: Payload, door: Data<Door>) -> 
     let answer = answer(route, call).await;
     // One event a request: of what reached the node, the node has told.
     if let Some(began) = began.filter(|_| !asked.get()) {
-        let elapsed = door.handle.now().since(began).as_micros();
-        let elapsed_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let elapsed_us = whole_micros(door.handle.now().since(began));
         let (op, outcome) = (route.op(request.method()), outcome(&answer));
         debug!(target: REQUEST, op, bucket = route.bucket(), outcome, elapsed_us, "request");
     }

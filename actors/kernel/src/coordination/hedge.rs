@@ -15,6 +15,8 @@
 
 use core::time::Duration;
 
+use crate::histogram::{class_of, upper_edge};
+
 /// The least delay of an early hedge.
 pub const EARLY_MIN: Duration = Duration::from_millis(2);
 /// The least delay of a late hedge.
@@ -87,7 +89,7 @@ impl Budget {
     }
 }
 
-/// Four classes an octave, from 1 us: a class is at most a quarter wider than its lower edge.
+/// Up to four minutes; what takes longer falls into the last class.
 const CLASSES: usize = 4 * 27;
 /// Counts are halved when there are so many, so that the recent past weighs most.
 const SAMPLES_MAX: u32 = 1024;
@@ -110,7 +112,7 @@ impl Latencies {
         if self.total >= SAMPLES_MAX {
             self.halve();
         }
-        self.counts[class_of(latency)] += 1;
+        self.counts[class_of(latency, CLASSES)] += 1;
         self.total += 1;
     }
 
@@ -132,39 +134,5 @@ impl Latencies {
             }
         }
         Duration::ZERO
-    }
-}
-
-/// Classes 0 to 3 are 0 to 3 us; from 4 us on, the two bits below the highest choose the quarter.
-fn class_of(latency: Duration) -> usize {
-    let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-    let Some(octave) = micros.checked_ilog2().and_then(|log| log.checked_sub(2)) else {
-        return usize::try_from(micros).unwrap_or(0);
-    };
-    let class = (u64::from(octave) << 2) + (micros >> octave);
-    usize::try_from(class).unwrap_or(usize::MAX).min(CLASSES - 1)
-}
-
-/// The least latency that lies in no class up to `class`.
-fn upper_edge(class: usize) -> Duration {
-    let next = u64::try_from(class + 1).unwrap_or(u64::MAX);
-    let (octave, quarter) = ((next / 4).saturating_sub(1), next % 4);
-    let micros = if next < 4 { next } else { (4 + quarter) << octave };
-    Duration::from_micros(micros)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_class_ends_where_the_next_begins_and_is_a_quarter_wide() {
-        for micros in (0..100_000u64).chain([1 << 20, (1 << 26) - 1, 60_000_000]) {
-            let latency = Duration::from_micros(micros);
-            let edge = upper_edge(class_of(latency));
-            assert!(latency < edge && edge <= latency * 5 / 4 + Duration::from_micros(1));
-            assert_eq!(class_of(edge), class_of(latency) + 1, "{micros}");
-        }
-        assert_eq!(class_of(Duration::MAX), CLASSES - 1);
     }
 }

@@ -216,7 +216,10 @@ impl RequestError {
     pub fn is_of_the_node(&self) -> bool {
         let about_it = matches!(
             self,
-            Self::Overloaded { .. } | Self::NotReady { .. } | Self::QuorumNotMet { .. }
+            Self::Overloaded { .. }
+                | Self::NotReady { .. }
+                | Self::StaleProperties { .. }
+                | Self::QuorumNotMet { .. }
         );
         about_it && self.fate() == Fate::NotApplied
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     id::NodeId,
-    time::{Instant, WallMillis},
+    time::{Instant, WallMillis, whole_millis},
 };
 
 /// A member is called back at most once in this time.
@@ -95,7 +95,7 @@ impl Swim {
 
     fn note(&mut self, now: Instant, from: NodeId, health: SelfHealth) {
         let own = self.view.get(self.view.own).and_then(|state| state.health);
-        let since = u64::try_from(now.since(self.sampled_at).as_millis()).unwrap_or(u64::MAX);
+        let since = whole_millis(now.since(self.sampled_at));
         let wall = own.map(|own| WallMillis(own.wall.0.saturating_add(since)));
         if let Some(state) = self.view.members.get_mut(&from) {
             state.health = Some(health);

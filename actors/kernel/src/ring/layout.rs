@@ -6,7 +6,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use crate::id::{ClusterId, NodeId, NodeName};
+use crate::id::{ClusterId, NodeId, NodeName, is_label};
 
 /// The most nodes of a layout: it bounds the preference lists, which name all nodes.
 pub const NODES_MAX: usize = 128;
@@ -25,9 +25,7 @@ pub struct Zone(Box<str>);
 impl Zone {
     /// Checks `zone` and takes it.
     pub fn new(zone: &str) -> Result<Self, InvalidZone> {
-        let fits = !zone.is_empty() && zone.len() <= ZONE_BYTES_MAX;
-        let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if fits && zone.bytes().all(legal) {
+        if is_label(zone, ZONE_BYTES_MAX) {
             Ok(Self(zone.into()))
         } else {
             Err(InvalidZone { zone: zone.to_owned() })

@@ -19,8 +19,10 @@ pub use layout::{
     ZONE_BYTES_MAX, Zone,
 };
 
-use crate::id::NodeId;
-use crate::key::{PartitionCount, PartitionId};
+use crate::{
+    id::NodeId,
+    key::{PartitionCount, PartitionId},
+};
 
 /// Version of the placement: another number may place the same layouts elsewhere. Nodes that place
 /// differently must not serve one cluster, so it is part of every [`RingDigest`].

@@ -9,11 +9,15 @@ use std::collections::BTreeSet;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::assignment::{Band, FORBIDDEN, Problem};
-use super::share::{Member, bands, quotas};
-use super::{Layout, LayoutNode, Ring, Zone};
-use crate::id::NodeId;
-use crate::key::{PartitionCount, PartitionId};
+use super::{
+    Layout, LayoutNode, Ring, Zone,
+    assignment::{Band, FORBIDDEN, Problem},
+    share::{Member, bands, quotas},
+};
+use crate::{
+    id::NodeId,
+    key::{PartitionCount, PartitionId},
+};
 
 /// The places of a list that are balanced: as many as a bucket can have homes.
 const BALANCED_PLACES: u8 = 7;

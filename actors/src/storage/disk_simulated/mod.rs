@@ -10,9 +10,11 @@
 
 mod state;
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use super::disk::{Disk, DiskFile, DiskLock, SyncDone, SyncLane};
 use state::{Inode, State};

@@ -1,8 +1,10 @@
 //! What a simulated disk holds, and what of it a power cut takes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{Faults, HeldSync};
 

@@ -28,26 +28,23 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::io;
-use std::mem;
-use std::ops::ControlFlow;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{collections::BTreeMap, io, mem, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use henge_kernel::key::{Key, Token};
 
-use self::index::{Index, Location, Newest};
-use self::opening::Opened;
-use self::record::Place;
 pub use self::recovery::{Cut, Loss, OpenReport};
-use self::segment::{HEADER_BYTES, Segment};
-use self::sync::{Durability, Mark};
-use super::disk::{Disk, DiskLock, SyncLane};
+use self::{
+    index::{Index, Location, Newest},
+    opening::Opened,
+    record::Place,
+    segment::{HEADER_BYTES, Segment},
+    sync::{Durability, Mark},
+};
 use super::{
     Change, Counts, Engine, KeyRange, KeyVisitor, Listed, RecordVisitor, Sequence, StorageError,
     SyncCompletion, Visited, check_size, check_sizes,
+    disk::{Disk, DiskLock, SyncLane},
 };
 
 pub(super) use self::record::entry_length;

@@ -1,17 +1,19 @@
 //! The files of a directory become a log.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
+use std::{collections::BTreeMap, io, path::Path};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::LogSettings;
-use super::index::Index;
-use super::recovery::{Cut, OpenReport, Recovery, Tail};
-use super::segment::{self, Header, Segment};
-use crate::storage::StorageError;
-use crate::storage::disk::{Disk, DiskLock};
+use super::{
+    LogSettings,
+    index::Index,
+    recovery::{Cut, OpenReport, Recovery, Tail},
+    segment::{self, Header, Segment},
+};
+use crate::storage::{
+    StorageError,
+    disk::{Disk, DiskLock},
+};
 
 /// What a log begins with.
 pub struct Opened {

@@ -1,15 +1,15 @@
 //! Reads a segment from its beginning to its end through one window.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use henge_kernel::key::Key;
 
-use super::record::{HEAD_BYTES, Head};
-use super::segment::Segment;
-use crate::storage::StorageError;
-use crate::storage::disk::DiskFile;
+use super::{
+    record::{HEAD_BYTES, Head},
+    segment::Segment,
+};
+use crate::storage::{StorageError, disk::DiskFile};
 
 /// What is read at once, in bytes.
 const WINDOW_BYTES: usize = 1 << 20;

@@ -15,10 +15,12 @@ use std::path::PathBuf;
 
 use henge_kernel::key::{Key, Token};
 
-use super::index::{Index, Location};
-use super::reader::Reader;
-use super::record::Head;
-use super::segment::{HEADER_BYTES, Header, Segment};
+use super::{
+    index::{Index, Location},
+    reader::Reader,
+    record::Head,
+    segment::{HEADER_BYTES, Header, Segment},
+};
 use crate::storage::StorageError;
 
 /// Losses that are listed one by one; the rest is counted.

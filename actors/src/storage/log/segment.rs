@@ -13,13 +13,17 @@
 //!
 //! Only the segment with the greatest number grows; the others are sealed.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::storage::StorageError;
-use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::{
+    StorageError,
+    disk::{Disk, DiskFile},
+};
 
 /// Length of a segment's header, in bytes.
 pub const HEADER_BYTES: u32 = 64;

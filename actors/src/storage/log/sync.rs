@@ -1,13 +1,16 @@
 //! What the shard's thread and the sync thread both know: how far the log is durable, and whether
 //! it may still be written.
 
-use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use crate::storage::disk::SyncDone;
-use crate::storage::{Sequence, StorageError, SyncCompletion};
+use crate::storage::{Sequence, StorageError, SyncCompletion, disk::SyncDone};
 
 /// A place in the log: everything before it.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,23 +1,26 @@
 //! What quinn is told, and the socket that it gets.
 
-use core::time::Duration;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use quinn::congestion::CubicConfig;
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     AckFrequencyConfig, AsyncUdpSocket, ClientConfig, EndpointConfig, IdleTimeout,
     MtuDiscoveryConfig, Runtime, ServerConfig, TokioRuntime, TransportConfig,
     ValidationTokenConfig, VarInt,
+    congestion::CubicConfig,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::reset::{Cids, ShardKey};
-use super::{PEER_PROTOCOL, PROTOCOLS};
-use crate::transport::TransportError;
-use crate::transport::tls::Identity;
+use super::{
+    PEER_PROTOCOL, PROTOCOLS,
+    reset::{Cids, ShardKey},
+};
+use crate::transport::{TransportError, tls::Identity};
 
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const LINK_WINDOW_BYTES: u32 = 16 << 20;
@@ -142,7 +145,7 @@ fn widen(seed: u64) -> [u8; 32] {
     wide
 }
 
-fn refused<E: core::fmt::Display>(error: E) -> TransportError {
+fn refused<E: std::fmt::Display>(error: E) -> TransportError {
     TransportError::Refused(format!("{error}"))
 }
 

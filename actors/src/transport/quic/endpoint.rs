@@ -1,16 +1,20 @@
 //! One shard's endpoint: accepts, dials, closes.
 
-use core::pin::Pin;
-use core::time::Duration;
-use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::{
+    cell::{Cell, RefCell},
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    rc::Rc,
+    time::Duration,
+};
 
 use quinn::{Connection, Incoming, VarInt};
 use tokio::time::timeout;
 
-use super::QuicSettings;
-use super::link::{CLOSED, Established, LinkError, QuicLink, establish};
+use super::{
+    QuicSettings,
+    link::{CLOSED, Established, LinkError, QuicLink, establish},
+};
 use crate::transport::{
     Binding, DialId, Endpoint, LinkId, PeerAddress, TransportError, TransportEvent,
 };

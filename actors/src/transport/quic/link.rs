@@ -1,22 +1,26 @@
 //! From a connection to a link, and what runs while it is up.
 
-use core::time::Duration;
-use std::cell::{Cell, RefCell};
-use std::io;
-use std::rc::Rc;
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use henge_kernel::id::NodeName;
-use quinn::crypto::rustls::HandshakeData;
-use quinn::{ConnectError, Connection, ConnectionError, ReadError, RecvStream, SendStream};
-use quinn::{VarInt, WriteError};
+use quinn::{
+    ConnectError, Connection, ConnectionError, ReadError, RecvStream, SendStream, VarInt,
+    WriteError, crypto::rustls::HandshakeData,
+};
 use rustls::pki_types::CertificateDer;
 
-use super::PEER_PROTOCOL;
-use super::endpoint::Shared;
-use crate::transport::lane::{self, LaneError, Outbox};
-use crate::transport::tls::{Role, Subject, TlsError};
-use crate::transport::{DialId, Frame, Lane, Link, LinkId, SendError, TransportEvent};
+use super::{PEER_PROTOCOL, endpoint::Shared};
+use crate::transport::{
+    DialId, Frame, Lane, Link, LinkId, SendError, TransportEvent,
+    lane::{self, LaneError, Outbox},
+    tls::{Role, Subject, TlsError},
+};
 
 /// Closed in good order; the reason says why.
 pub(super) const CLOSED: u32 = 0;

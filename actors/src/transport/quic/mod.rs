@@ -17,18 +17,15 @@ mod endpoint;
 mod link;
 mod reset;
 
-use core::time::Duration;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use quinn::TokioRuntime;
 
-use self::config::DatagramSize;
-use self::endpoint::QuicEndpoint;
-use super::faults::Faults;
-use super::tls::{Identity, Role};
+use self::{config::DatagramSize, endpoint::QuicEndpoint};
 use super::{
     Binding, CONTROL_FRAME_BYTES_MAX, Endpoint, Transport, TransportError, TransportEvent,
+    faults::Faults,
+    tls::{Identity, Role},
 };
 
 pub use config::{Sockets, SystemSockets};

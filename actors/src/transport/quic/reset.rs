@@ -5,16 +5,18 @@
 //! the restart, so that a peer learns from its next packet that its link is dead, instead of by
 //! five seconds of silence. The key is derived from the node's private key, apart for each shard.
 
-use core::time::Duration;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use quinn::crypto::{CryptoError, HmacKey};
-use quinn::{ConnectionId, ConnectionIdGenerator};
-use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
-use rustls::crypto::tls13::{Hkdf, OkmBlock};
+use quinn::{
+    ConnectionId, ConnectionIdGenerator,
+    crypto::{CryptoError, HmacKey},
+};
+use rustls::crypto::{
+    ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
+    tls13::{Hkdf, OkmBlock},
+};
 
-use crate::transport::TransportError;
-use crate::transport::tls::Identity;
+use crate::transport::{TransportError, tls::Identity};
 
 const TOKEN_BYTES: usize = 32;
 const CID_BYTES: usize = 8;

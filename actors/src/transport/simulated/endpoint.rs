@@ -1,9 +1,10 @@
 //! The transport's traits on a simulated network.
 
-use core::{future::ready, pin::Pin};
 use std::{
+    future::ready,
     io::{Error, ErrorKind},
     net::SocketAddr,
+    pin::Pin,
     rc::Rc,
     sync::Arc,
 };

@@ -21,14 +21,14 @@
 //! the order of the calls, which one thread makes repeatable. Two runs that differ show it in
 //! [`SimulatedNetwork::trace_hash`].
 
-use core::fmt;
 use std::{
+    fmt,
     ops::RangeInclusive,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use henge_kernel::id::NodeName;
+use henge_kernel::{id::NodeName, time::whole_micros};
 use tokio::{
     sync::Notify,
     task::JoinHandle,
@@ -185,7 +185,7 @@ impl Shared {
     /// Does something at the present virtual time.
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.set_now(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX));
+        state.set_now(whole_micros(self.origin.elapsed()));
         act(&mut state)
     }
 }

@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 
 use henge_kernel::time::WallMillis;
-use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ED25519, SanType,
+    KeyUsagePurpose, PKCS_ED25519, SanType, string::Ia5String,
 };
 use rustls::pki_types::ServerName;
 use time::{Duration, OffsetDateTime};

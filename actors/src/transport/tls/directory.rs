@@ -1,19 +1,21 @@
 //! The certificate directory of a cluster: `ca.pem`, `ca.key`, `<node>.pem`, `<node>.key`,
 //! `client.pem`, `client.key`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use henge_kernel::id::NodeName;
-use henge_kernel::time::WallMillis;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use henge_kernel::{id::NodeName, time::WallMillis};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 
-use super::authority::{self, Pair};
-use super::{Identity, Role, Subject, TlsError};
+use super::{
+    Identity, Role, Subject, TlsError,
+    authority::{self, Pair},
+};
 
 const AUTHORITY: &str = "ca";
 const CLIENT: &str = "client";
@@ -206,11 +208,12 @@ impl Directory {
 
     /// The command that makes the file at `path`.
     fn remedy(&self, path: &Path) -> String {
-        let dir = self.path.display();
+        let (dir, cluster) = (self.path.display(), self.authority.cluster());
+        let of = format!("--dir {dir} --cluster {cluster}");
         match path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default() {
-            AUTHORITY => format!("henge tls init --dir {dir}"),
-            CLIENT => format!("henge tls client --dir {dir}"),
-            name => format!("henge tls issue --dir {dir} --node {name}"),
+            AUTHORITY => format!("henge tls init {of}"),
+            CLIENT => format!("henge tls client {of}"),
+            name => format!("henge tls issue {of} --node {name}"),
         }
     }
 

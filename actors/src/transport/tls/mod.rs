@@ -16,16 +16,17 @@ mod authority;
 mod directory;
 mod subject;
 
-use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{io, path::PathBuf, sync::Arc};
 
-use rustls::RootCertStore;
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::ring::{self, cipher_suite};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
+use rustls::{
+    RootCertStore,
+    crypto::{
+        CryptoProvider,
+        ring::{self, cipher_suite},
+    },
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
 
 pub use directory::{Directory, Issue};
 pub use subject::{Role, Subject};

@@ -1,11 +1,9 @@
 //! The name in a certificate.
 
-use core::fmt;
+use std::fmt;
 
 use henge_kernel::id::NodeName;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::FromDer;
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
 use super::TlsError;
 

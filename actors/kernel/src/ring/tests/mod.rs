@@ -7,8 +7,7 @@ mod layouts;
 
 use std::collections::BTreeSet;
 
-use proptest::prelude::*;
-use proptest::sample::Index;
+use proptest::{prelude::*, sample::Index};
 
 use super::*;
 use crate::id::{ClusterId, NodeName};

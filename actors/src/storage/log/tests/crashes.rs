@@ -3,9 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::storage::disk::Disk;
-use crate::storage::disk_files::FileDisk;
-use crate::storage::disk_simulated::Faults;
+use crate::storage::{disk::Disk, disk_files::FileDisk, disk_simulated::Faults};
 
 #[derive(Clone, Debug)]
 enum Step {

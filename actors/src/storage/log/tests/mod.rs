@@ -4,17 +4,21 @@ mod crashes;
 mod damage;
 mod refusals;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use henge_kernel::key::{Key, Token};
 
-use crate::storage::conformance::{everything, key};
-use crate::storage::disk_simulated::SimulatedDisk;
-use crate::storage::log::{LogEngine, LogSettings, OpenReport};
-use crate::storage::{Change, Engine, Sequence, StorageError};
+use crate::storage::{
+    Change, Engine, Sequence, StorageError,
+    conformance::{everything, key},
+    disk_simulated::SimulatedDisk,
+    log::{LogEngine, LogSettings, OpenReport},
+};
 
 /// What a log should hold.
 type Contents = BTreeMap<(Token, Key), Bytes>;

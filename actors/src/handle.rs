@@ -1,34 +1,31 @@
 //! `NodeHandle`: the door of a node for the rest of its process. Surfaces know nothing else.
 
-mod faults;
-mod listing;
-
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use actix::{Handler, Message, Recipient};
 use bytes::Bytes;
 use henge_kernel::{
-    bucket::{BucketChange, BucketRegister},
+    bucket::{BucketChange, BucketRegister, RegisterVersion},
     causality::{ContextKey, Value},
     coordination::{DeleteOptions, PutOptions, ReadOptions, RequestError},
     key::{Key, check_bucket},
-    units::Size,
+    time::{Instant, WallMillis},
 };
 use tokio::sync::oneshot;
 
 use crate::{
     actor_ref::ActorRef,
     admission::Permit,
-    api::{Answer, Got, KeyPage, KeyQuery, ReplicaReport, Written},
+    api::{Answer, Got, Written},
     commons::{Commons, Phase},
-    events::ActorReport,
     front::Front,
     messages::{
         coordinator::{BeginGet, BeginPut, Wanted},
         ring_manager::SetBucket,
         storage_shard::{CountBuckets, InspectRecord},
     },
-    reports::{ClusterReport, PreferenceReport, Readiness, RingReport},
+    meter::ActorReport,
+    reports::{ClusterReport, PreferenceReport, Readiness, ReplicaReport, RingReport},
     request_event::{Op, Watch},
     settings::Settings,
 };
@@ -239,25 +236,13 @@ impl NodeHandle {
         answer.await.unwrap_or(Err(RequestError::Interrupted))
     }
 
-    /// One page of the live keys of a bucket. Each partition is listed by one of its homes, so a
-    /// key that is still in repair may be missing.
-    pub async fn keys(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, RequestError> {
-        let watch = Watch::begin(&self.commons, Op::Keys, bucket);
-        let answer = self.page(bucket, query).await;
-        watch.end(&answer);
-        answer
-    }
-
     /// The properties of a bucket; the cluster's defaults if it has none of its own.
     pub fn bucket(&self, bucket: &Bytes) -> Result<BucketRegister, RequestError> {
         check_bucket(bucket)?;
         let buckets = Arc::clone(&self.commons.cluster.load().buckets);
         Ok(buckets.get(bucket).cloned().unwrap_or_else(|| BucketRegister {
             name: bucket.clone(),
-            version: henge_kernel::bucket::RegisterVersion {
-                counter: 0,
-                setter: self.commons.node,
-            },
+            version: RegisterVersion { counter: 0, setter: self.commons.node },
             properties: buckets.defaults().clone(),
             established: true,
         }))
@@ -281,15 +266,6 @@ impl NodeHandle {
         change: BucketChange,
     ) -> Result<BucketRegister, RequestError> {
         self.serving()?;
-        let wanted = change.apply(&self.bucket(bucket)?.properties)?;
-        let (value, max) = (u64::from(wanted.value_bytes_max), self.value_bytes_max());
-        if value > max {
-            return Err(RequestError::BadRequest {
-                field: "value_bytes_max".into(),
-                value: Size(value).to_string(),
-                limit: format!("at most {} (limits.value_bytes_max of this node)", Size(max)),
-            });
-        }
         let manager = self.commons.ring_manager.get().ok_or_else(not_started)?;
         let (outcome, answer) = oneshot::channel();
         manager.tell(SetBucket { bucket: bucket.clone(), change, outcome });
@@ -298,7 +274,7 @@ impl NodeHandle {
 
     /// Every bucket that has properties of its own or holds keys on this node, by name.
     pub async fn buckets(&self) -> Result<Vec<BucketRegister>, RequestError> {
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for storage in self.commons.storages.get().into_iter().flatten() {
             let (outcome, counted) = oneshot::channel();
             storage.tell(CountBuckets { outcome });
@@ -399,12 +375,12 @@ impl NodeHandle {
     }
 
     /// The monotone clock of the node.
-    pub fn now(&self) -> henge_kernel::time::Instant {
+    pub fn now(&self) -> Instant {
         self.commons.environment.clock.now()
     }
 
     /// The wall clock of the node.
-    pub fn wall(&self) -> henge_kernel::time::WallMillis {
+    pub fn wall(&self) -> WallMillis {
         self.commons.environment.clock.wall()
     }
 
@@ -423,7 +399,7 @@ impl NodeHandle {
         Ok((shard, self.permit(shard, bytes)?))
     }
 
-    fn permit(&self, shard: u16, bytes: usize) -> Result<Permit, RequestError> {
+    pub(crate) fn permit(&self, shard: u16, bytes: usize) -> Result<Permit, RequestError> {
         self.serving()?;
         let entered = self.commons.doors[usize::from(shard)].enter(bytes);
         if let (Err(_), Ok(front)) = (&entered, self.front(shard)) {
@@ -440,7 +416,7 @@ impl NodeHandle {
         }
     }
 
-    fn front(&self, shard: u16) -> Result<&ActorRef<Front>, RequestError> {
+    pub(crate) fn front(&self, shard: u16) -> Result<&ActorRef<Front>, RequestError> {
         let fronts = self.commons.fronts.get().ok_or_else(not_started)?;
         fronts.get(usize::from(shard)).ok_or_else(not_started)
     }

@@ -1,4 +1,4 @@
-//! Listing the keys of a bucket: page by page, partition after partition in the order of tokens.
+//! Listings of a bucket's keys: pages put together from partitions, and where the next one begins.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -9,22 +9,28 @@ use henge_kernel::{
 };
 use tokio::sync::oneshot;
 
-use super::NodeHandle;
 use crate::{
     api::{KEYS_PER_PAGE_MAX, KeyPage, KeyPosition, KeyQuery, KeyRange},
+    handle::NodeHandle,
     messages::coordinator::BeginList,
+    request_event::{Op, Watch},
     wire::ListedKeys,
 };
 
-/// Partitions that one page of a listing asks at a time.
+/// Partitions that one page asks at a time.
 const PARTITIONS_AT_ONCE: usize = 16;
 
 impl NodeHandle {
-    pub(super) async fn page(
-        &self,
-        bucket: &Bytes,
-        query: KeyQuery,
-    ) -> Result<KeyPage, RequestError> {
+    /// One page of the live keys of a bucket. Each partition is listed by one of its homes, so a
+    /// key that is still in repair may be missing.
+    pub async fn keys(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, RequestError> {
+        let watch = Watch::begin(&self.commons, Op::Keys, bucket);
+        let answer = self.page(bucket, query).await;
+        watch.end(&answer);
+        answer
+    }
+
+    async fn page(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, RequestError> {
         check_bucket(bucket)?;
         if !(1..=KEYS_PER_PAGE_MAX).contains(&query.limit) {
             let (field, value) = ("limit".into(), query.limit.to_string());

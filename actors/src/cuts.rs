@@ -1,4 +1,4 @@
-//! Faults on purpose, for tests and demonstrations.
+//! Faults on purpose, for tests and demonstrations: links that a node cuts itself.
 
 use std::net::SocketAddr;
 
@@ -8,8 +8,8 @@ use henge_kernel::{
 };
 use tokio::net::lookup_host;
 
-use super::NodeHandle;
 use crate::{
+    handle::NodeHandle,
     settings::ShardCount,
     transport::faults::{Cut, Faults},
 };
