@@ -64,7 +64,7 @@ const CLOSE: Duration = Duration::from_secs(2);
 ///     };
 ///     node.stop().await; // in order: nothing acknowledged is lost
 ///     match ending {
-///         Some(Ending::Failed { reason }) => Err(reason.into()),
+///         Some(Ending { reason }) => Err(reason.into()),
 ///         None => Ok(()),
 ///     }
 /// }
