@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-use henge_actors::NodeHandle;
+use henge_actors::{NodeHandle, api::Got};
 use henge_kernel::coordination::{DeleteOptions, Fate, PutOptions, ReadOptions};
 
-use crate::world::{Plan, World, delete, get, key, name, pass, put, simulate, texts};
+use crate::world::{Plan, World, delete, key, name, pass, put, simulate, texts};
 
 const KEYS: usize = 8;
 const CLIENTS: u64 = 4;
@@ -100,6 +100,31 @@ async fn trouble(world: &mut World, rng: &mut fastrand::Rng) {
     }
 }
 
+/// What all homes hold together; a link may still be coming up.
+async fn from_all(world: &World, text: &str) -> Got {
+    for _ in 0..500 {
+        let options = ReadOptions::default().r(3);
+        if let Ok(got) = world.node("a").get(&key(text), options).await {
+            return got.body;
+        }
+        pass(10).await;
+    }
+    panic!("{text} cannot be read from all homes 5 s after the heal");
+}
+
+/// Reads mend: a repair that is lost with a fallen actor is made again by the next read.
+async fn until_equal(world: &World, text: &str) {
+    for _ in 0..10 {
+        from_all(world, text).await;
+        pass(100).await;
+        let digests = world.digests(&key(text)).await;
+        if digests.iter().all(|digest| *digest == digests[0]) {
+            return;
+        }
+    }
+    panic!("{text} is not equal after ten reads: {:?}", world.digests(&key(text)).await);
+}
+
 fn run(seed: u64, shards: Vec<u64>, loss_percent: u8) {
     let mut plan = Plan { shards, ..Plan::three(seed) };
     plan.profile.loss_percent = loss_percent;
@@ -131,7 +156,7 @@ fn run(seed: u64, shards: Vec<u64>, loss_percent: u8) {
         let ledger = ledger.borrow();
         assert!(ledger.values().map(|account| account.acknowledged.len()).sum::<usize>() > 50);
         for (text, account) in ledger.iter() {
-            let got = get(world.node("a"), text, ReadOptions::default().r(3)).await;
+            let got = from_all(&world, text).await;
             let live: BTreeSet<String> = texts(&got).into_iter().collect();
             let lost: Vec<_> = account
                 .acknowledged
@@ -141,7 +166,7 @@ fn run(seed: u64, shards: Vec<u64>, loss_percent: u8) {
             assert!(lost.is_empty(), "seed {seed}: {text} lost {lost:?}; live {live:?}");
             let risen: Vec<_> = live.intersection(&account.covered).collect();
             assert!(risen.is_empty(), "seed {seed}: {text}: {risen:?} came back");
-            world.until_equal(&key(text)).await;
+            until_equal(&world, text).await;
         }
     });
 }
