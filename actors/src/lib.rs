@@ -18,6 +18,7 @@ mod peer_link;
 #[cfg(feature = "simulation")]
 mod planted;
 mod register_file;
+mod register_refusals;
 pub mod reports;
 mod ring_manager;
 pub mod settings;
