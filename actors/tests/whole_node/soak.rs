@@ -153,9 +153,9 @@ fn run(seed: u64, shards: Vec<u64>, loss_percent: u8) {
         }
         world.network.heal_all();
         world.until_linked().await;
-        let ledger = ledger.borrow();
+        let ledger = ledger.take();
         assert!(ledger.values().map(|account| account.acknowledged.len()).sum::<usize>() > 50);
-        for (text, account) in ledger.iter() {
+        for (text, account) in &ledger {
             let got = from_all(&world, text).await;
             let live: BTreeSet<String> = texts(&got).into_iter().collect();
             let lost: Vec<_> = account
