@@ -50,21 +50,20 @@ pub fn refusal(refused: SetRefused) -> RequestError {
     }
 }
 
-/// What a client hears of a setting that did not come about.
-pub fn failure(failed: SettingFailed) -> RequestError {
+/// What a client hears of a setting that did not come about, while so many members are `down`.
+pub fn failure(failed: SettingFailed, down: usize) -> RequestError {
     match failed {
         SettingFailed::Fixed { field, fixed, value } => {
             RequestError::BucketPropertyFixed { field: field.into(), fixed, value }
         }
         SettingFailed::Overtaken { used, newest } => RequestError::StaleProperties { used, newest },
-        SettingFailed::Unreached { needed, got } => {
-            let small = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
-            RequestError::QuorumNotMet {
-                needed: small(needed),
-                got: small(got),
-                homes_down: small(needed.saturating_sub(got)),
-                fate: Fate::Unknown,
-            }
-        }
+        SettingFailed::Unreached { needed, got } => unreached(needed, got, down, Fate::Unknown),
     }
+}
+
+/// Too few members stored a setting, or can.
+pub fn unreached(needed: usize, got: usize, down: usize, fate: Fate) -> RequestError {
+    let small = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+    let (needed, got, homes_down) = (small(needed), small(got), small(down));
+    RequestError::QuorumNotMet { needed, got, homes_down, fate }
 }

@@ -13,7 +13,7 @@ use henge_kernel::{
         BucketChange, BucketRegister, BucketTable, SettingEffect, SettingEvent, SettingRequest,
         SettingRun, TableFull,
     },
-    coordination::RequestError,
+    coordination::{Fate, RequestError},
     machine::Machine as _,
     time::Instant,
     units::Size,
@@ -31,7 +31,7 @@ use crate::{
         storage_shard::CountBuckets,
     },
     register_file::RegisterFile,
-    register_refusals::{failure, refusal, refuse},
+    register_refusals::{failure, refusal, refuse, unreached},
     shard::Shard,
     storage_shard::StorageShard,
     view::ClusterView,
@@ -164,6 +164,7 @@ impl RingManager {
         let register = view.buckets.propose(bucket, change, used, self.shard.commons.node);
         let register = register.map_err(refusal)?;
         self.check_value_limit(&register)?;
+        self.check_members(&register)?;
         let mut table = BucketTable::clone(&view.buckets);
         if table.merge(register.clone()).map_err(|full| refusal(full.into()))? {
             self.keep(table)?;
@@ -182,6 +183,20 @@ impl RingManager {
             value: Size(register.properties.value_bytes_max.into()).to_string(),
             limit: format!("at most {} (limits.value_bytes_max of this node)", Size(max)),
         })
+    }
+
+    /// Refuses at once what the member view already rules out.
+    fn check_members(&self, register: &BucketRegister) -> Result<(), RequestError> {
+        let (members, down) = (self.view().nodes.len(), self.members_down());
+        if members - down >= register.stores_needed(members) {
+            return Ok(());
+        }
+        Err(unreached(register.stores_needed(members), 0, down, Fate::NotApplied))
+    }
+
+    fn members_down(&self) -> usize {
+        let members = self.shard.commons.members.load();
+        self.view().nodes.keys().filter(|node| members.is_down(**node)).count()
     }
 
     /// Begins to carry a register to the other members.
@@ -208,6 +223,7 @@ impl RingManager {
     }
 
     fn perform(&mut self, ticket: u64, effects: Vec<SettingEffect>) {
+        let down = self.members_down();
         for effect in effects {
             let Some(under_way) = self.settings.get_mut(&ticket) else { return };
             let register = under_way.run.register().clone();
@@ -224,7 +240,7 @@ impl RingManager {
                     if let Some(outcome) = under_way.outcome.take() {
                         let answer =
                             answer.map(|()| BucketRegister { established: true, ..register });
-                        let _ = outcome.send(answer.map_err(failure));
+                        let _ = outcome.send(answer.map_err(|failed| failure(failed, down)));
                     }
                 }
                 SettingEffect::Finish => {

@@ -361,7 +361,7 @@ impl Handler<Told<ReadRecord>> for StorageShard {
     fn handle(&mut self, told: Told<ReadRecord>, _: &mut Self::Context) {
         let (request, _handling) = self.me.open(told);
         if self.is_late(request.deadline) {
-            return;
+            return request.reply.forget();
         }
         let answer = self.read(&request).unwrap_or_else(|error| {
             warn!(target: STORAGE, shard = self.shard.index, %error, "a read failed");
@@ -378,7 +378,7 @@ impl Handler<Told<MintRecord>> for StorageShard {
     fn handle(&mut self, told: Told<MintRecord>, context: &mut Self::Context) {
         let (request, _handling) = self.me.open(told);
         if self.is_late(request.deadline) {
-            return;
+            return request.reply.forget();
         }
         let first = self.batch.writes.is_empty();
         self.mint(request);
@@ -394,7 +394,7 @@ impl Handler<Told<StoreRecord>> for StorageShard {
     fn handle(&mut self, told: Told<StoreRecord>, context: &mut Self::Context) {
         let (request, _handling) = self.me.open(told);
         if self.is_late(request.deadline) {
-            return;
+            return request.reply.forget();
         }
         let first = self.batch.writes.is_empty();
         self.store(request);
@@ -431,7 +431,7 @@ impl Handler<Told<ListKeys>> for StorageShard {
     fn handle(&mut self, told: Told<ListKeys>, _: &mut Self::Context) {
         let (request, _handling) = self.me.open(told);
         if self.is_late(request.deadline) {
-            return;
+            return request.reply.forget();
         }
         self.write_batch();
         let commons = &self.shard.commons;

@@ -130,6 +130,11 @@ impl ReplyTo {
         self.send(reply);
     }
 
+    /// Says nothing: the time of whoever waited is over, and that is known there.
+    pub fn forget(mut self) {
+        self.0 = None;
+    }
+
     fn send(&mut self, reply: PeerReply) {
         match self.0.take() {
             Some(Whom::Coordinator { coordinator, lease, from }) => {

@@ -193,6 +193,25 @@ fn a_listing_pages_through_all_live_keys_of_a_bucket() {
 }
 
 #[test]
+fn time_that_ran_out_is_told_as_such_while_everybody_is_up() {
+    simulate(async {
+        let world = World::start(Plan::three(12)).await;
+        for round in 0..50 {
+            let timeout = Duration::from_millis(1 + round % 3);
+            let text = format!("k{round}");
+            let options = PutOptions::default().w(3).timeout(timeout);
+            if let Err(error) = put(world.node("a"), &text, "v", options).await {
+                assert!(matches!(error, RequestError::TimedOut { .. }), "{timeout:?}: {error:?}");
+            }
+            let options = ReadOptions::default().r(3).timeout(timeout);
+            if let Err(error) = world.node("b").get(&key(&text), options).await {
+                assert!(matches!(error, RequestError::TimedOut { .. }), "{timeout:?}: {error:?}");
+            }
+        }
+    });
+}
+
+#[test]
 fn every_answer_says_who_stood_for_it() {
     simulate(async {
         let world = World::start(Plan::three(11)).await;

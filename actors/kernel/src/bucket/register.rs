@@ -36,6 +36,12 @@ pub struct BucketRegister {
 }
 
 impl BucketRegister {
+    /// How many of so many `members` must have stored it: a majority, or all of them while it
+    /// chooses what places or settles the bucket's data.
+    pub fn stores_needed(&self, members: usize) -> usize {
+        if self.established { members / 2 + 1 } else { members }
+    }
+
     /// Keeps the greater of the two; says whether `self` changed.
     pub fn merge(&mut self, other: Self) -> bool {
         let newer = other.rank(self) == Ordering::Greater;

@@ -11,7 +11,7 @@ use super::{
 use crate::{id::NodeId, machine::Machine, time::Instant};
 
 /// How long the client waits for the members.
-pub const SETTING_TIMEOUT: Duration = Duration::from_secs(5);
+pub const SETTING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a member that has not answered is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -123,8 +123,7 @@ impl SettingRun {
     }
 
     fn needed(&self) -> usize {
-        let members = self.request.members.len();
-        if self.request.register.established { members / 2 + 1 } else { members }
+        self.request.register.stores_needed(self.request.members.len())
     }
 
     fn ask(&mut self, now: Instant, effects: &mut Vec<SettingEffect>) {
