@@ -10,9 +10,9 @@ use actix::{Actor, Context, Supervised};
 use henge_kernel::coordination::hedge::Hedging;
 
 use crate::{
-    actor_ref::ActorRef, commons::Commons, coordinator::Coordinator, deadline_wheel::DeadlineWheel,
-    links::Links, messages::gossip_membership::StorageChanged, storage_shard::StorageShard,
-    supervision::Child,
+    actor_ref::ActorRef, client_link::ClientLink, commons::Commons, coordinator::Coordinator,
+    deadline_wheel::DeadlineWheel, links::Links, messages::gossip_membership::StorageChanged,
+    storage_shard::StorageShard, supervision::Child,
 };
 
 /// One shard: one thread, one log, one endpoint, and the actors around them.
@@ -29,6 +29,7 @@ pub struct Shard {
     pub hedging: RefCell<Hedging>,
     storage: OnceCell<ActorRef<StorageShard>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
+    idle_clients: RefCell<Vec<ActorRef<ClientLink>>>,
     tails: Cell<usize>,
 }
 
@@ -48,6 +49,7 @@ impl Shard {
             hedging: RefCell::default(),
             storage: OnceCell::new(),
             idle: RefCell::default(),
+            idle_clients: RefCell::default(),
             tails: Cell::new(0),
         })
     }
@@ -93,6 +95,21 @@ impl Shard {
     /// Takes back a coordinator whose request is finished.
     pub fn give_back(&self, coordinator: ActorRef<Coordinator>) {
         self.idle.borrow_mut().push(coordinator);
+    }
+
+    /// Leases an actor for one client's link: an idle one, or a new one. The endpoint bounds them.
+    pub fn lease_client(self: &Rc<Self>) -> ActorRef<ClientLink> {
+        let idle = self.idle_clients.borrow_mut().pop();
+        idle.filter(ActorRef::is_connected).unwrap_or_else(|| {
+            self.start_child(ClientLink::NAME, String::new(), |me| {
+                ClientLink::new(me, Rc::clone(self))
+            })
+        })
+    }
+
+    /// Takes back an actor whose client has gone.
+    pub fn give_back_client(&self, actor: ActorRef<ClientLink>) {
+        self.idle_clients.borrow_mut().push(actor);
     }
 
     /// An answered request wants to go on; false if too many do.

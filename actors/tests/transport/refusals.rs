@@ -103,7 +103,7 @@ fn a_node_under_another_name_than_dialled_is_refused() {
     run(async {
         let cluster = Cluster::new("stones");
         let (a, b) = (cluster.host("a"), cluster.host("b"));
-        let dial = a.endpoint.dial(&PeerAddress { name: name("c"), ..b.peer() });
+        let dial = a.endpoint.dial(&PeerAddress { name: Some(name("c")), ..b.peer() });
         let reason = a.dial_failed(dial).await;
         assert!(reason.contains("not valid for name \"c\""), "{reason}");
         assert!(b.nothing_happened());

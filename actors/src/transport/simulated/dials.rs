@@ -107,6 +107,7 @@ impl State {
     pub fn fail_dial(&mut self, dialler: EndpointKey, dial: DialId, why: &str) {
         let Some(under_way) = self.endpoints[dialler.0].dials.remove(&dial) else { return };
         let PeerAddress { name, host, port } = under_way.peer;
+        let name = name.as_ref().map_or("a node", |name| name.as_str());
         let reason = format!("cannot reach {name} at {host}:{port}: {why}");
         self.deliver(dialler, dialler, Delivered::DialFailed { dial, reason });
     }

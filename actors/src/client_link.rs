@@ -1,0 +1,207 @@
+//! `ClientLink`: the conversation of this shard with one native client.
+//!
+//! Parent: `NodeSupervisor`. It keeps nothing but the link. A restart closes that: the client
+//! connects anew and asks again, under the same write ids.
+//!
+//! Each request is a task beside the actor, which leads through the same doors as every other
+//! request of the node and answers when it ends; the actor never waits. What a client can make the
+//! node hold is bounded: its requests here, what they may do by admission, its unread answers by
+//! the link's outbox. A client that lets that fill up is let go.
+
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+
+use actix::{Actor, Context, Handler, Supervised};
+use henge_kernel::coordination::RequestError;
+use serde::Serialize;
+use tracing::{debug, info};
+
+use crate::{
+    actor_ref::{ActorRef, Told},
+    events::TRANSPORT,
+    handle::NodeHandle,
+    messages::client_link::{ClientGone, ClientUp, RequestsArrived},
+    reports::RoutingReport,
+    shard::Shard,
+    transport::{Lane, Link, SendError},
+    wire::{ClientQuestion, ClientReply, ClientRequest, ReportOf},
+};
+
+/// Requests of one client at a time; more are refused.
+const REQUESTS_MAX: u32 = 4096;
+/// When a client with too many may try again.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// The actor.
+pub struct ClientLink {
+    pub(crate) me: ActorRef<Self>,
+    shard: Rc<Shard>,
+    link: Option<Rc<dyn Link>>,
+    /// How many requests of the client are being served.
+    asked: Rc<Cell<u32>>,
+}
+
+impl ClientLink {
+    /// The actor's name in events and reports.
+    pub const NAME: &'static str = "ClientLink";
+
+    /// An actor without a client.
+    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
+        Self { me, shard, link: None, asked: Rc::default() }
+    }
+
+    /// The client broke the protocol.
+    fn part(&self, link: &Rc<dyn Link>, reason: &str) {
+        info!(target: TRANSPORT, node = self.shard.commons.name(), client = link.peer().as_str(), reason, "a client broke the protocol");
+        self.me.meter().rejected();
+        link.close(reason);
+    }
+
+    fn serve(&self, link: &Rc<dyn Link>, question: ClientQuestion) {
+        let ClientQuestion { correlation, request } = question;
+        let asked = Rc::clone(&self.asked);
+        asked.set(asked.get() + 1);
+        let (shard, link) = (Rc::clone(&self.shard), Rc::clone(link));
+        let question = Open { shard, link, correlation, asked, answered: false };
+        if self.asked.get() > REQUESTS_MAX {
+            self.me.meter().rejected();
+            let refused = RequestError::Overloaded { retry_after: RETRY_AFTER };
+            return question.answer(&ClientReply::Refused(refused));
+        }
+        actix_rt::spawn(async move {
+            let reply = reply_to(&question.shard, request).await;
+            question.answer(&reply.unwrap_or_else(ClientReply::Refused));
+        });
+    }
+}
+
+/// A request that waits for its answer. If the task that serves it falls, the client is told.
+struct Open {
+    shard: Rc<Shard>,
+    link: Rc<dyn Link>,
+    correlation: u64,
+    asked: Rc<Cell<u32>>,
+    answered: bool,
+}
+
+impl Open {
+    fn answer(mut self, reply: &ClientReply) {
+        self.send(reply);
+    }
+
+    fn send(&mut self, reply: &ClientReply) {
+        self.answered = true;
+        let interrupted = ClientReply::Refused(RequestError::Interrupted);
+        match self.try_send(reply) {
+            // What is too long to be sent is no answer.
+            Err(SendError::TooLarge { .. }) => drop(self.try_send(&interrupted)),
+            Err(SendError::Busy { .. }) => self.link.close("the client does not read its answers"),
+            Ok(()) | Err(SendError::Closed) => {}
+        }
+    }
+
+    fn try_send(&self, reply: &ClientReply) -> Result<(), SendError> {
+        let epoch = self.shard.commons.cluster.load().ring.epoch();
+        let max = Lane::Request.frame_bytes_max();
+        let frame = reply.encode(self.correlation, epoch);
+        let frame = frame.map_err(|_| SendError::TooLarge { size: max, max })?;
+        self.link.send(Lane::Request, frame)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.asked.set(self.asked.get().saturating_sub(1));
+        if !self.answered {
+            self.send(&ClientReply::Refused(RequestError::Interrupted));
+        }
+    }
+}
+
+/// Carries a request out.
+async fn reply_to(shard: &Rc<Shard>, request: ClientRequest) -> Result<ClientReply, RequestError> {
+    let node = NodeHandle::new(Arc::clone(&shard.commons));
+    Ok(match request {
+        ClientRequest::Get { key, options } => {
+            ClientReply::Got(node.get_by(shard, &key, options).await?)
+        }
+        ClientRequest::Put { key, value, options } => {
+            ClientReply::Written(node.put_by(shard, &key, value, options).await?)
+        }
+        ClientRequest::Delete { key, options } => {
+            ClientReply::Written(node.delete_by(shard, &key, options).await?)
+        }
+        ClientRequest::Keys { bucket, query } => {
+            ClientReply::Keys(node.keys(&bucket, query).await?)
+        }
+        ClientRequest::Bucket { bucket } => ClientReply::Buckets(vec![node.bucket(&bucket)?]),
+        ClientRequest::SetBucket { bucket, change } => {
+            ClientReply::Buckets(vec![node.set_bucket(&bucket, change).await?])
+        }
+        ClientRequest::Buckets => ClientReply::Buckets(node.buckets().await?),
+        ClientRequest::Report(of) => match of {
+            ReportOf::Routing => json(&RoutingReport::of(&shard.commons))?,
+            ReportOf::Cluster => json(&node.cluster())?,
+            ReportOf::Ring => json(&node.ring())?,
+            ReportOf::Preference(key) => json(&node.preference_list(&key))?,
+            ReportOf::Replica(key) => json(&node.replica(&key).await?)?,
+            ReportOf::Actors => json(&node.actors())?,
+        },
+    })
+}
+
+fn json(report: &impl Serialize) -> Result<ClientReply, RequestError> {
+    let bytes = serde_json::to_vec(report).map_err(|_| RequestError::Interrupted)?;
+    Ok(ClientReply::Report(bytes.into()))
+}
+
+impl Actor for ClientLink {
+    type Context = Context<Self>;
+}
+
+impl Supervised for ClientLink {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        if let Some(link) = &self.link {
+            link.close("this node failed at the client's requests");
+        }
+    }
+}
+
+impl Handler<Told<ClientUp>> for ClientLink {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ClientUp>, _: &mut Self::Context) {
+        let (ClientUp { link }, _handling) = self.me.open(told);
+        self.link = self.shard.links.link(link);
+        self.asked = Rc::default();
+    }
+}
+
+impl Handler<Told<RequestsArrived>> for ClientLink {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<RequestsArrived>, _: &mut Self::Context) {
+        let (RequestsArrived { lane, frames }, _handling) = self.me.open(told);
+        let Some(link) = &self.link else { return };
+        if lane == Lane::Control {
+            return self.part(link, "clients have nothing to say on the control lane");
+        }
+        for frame in &frames {
+            match ClientQuestion::decode(frame) {
+                Ok(question) => self.serve(link, question),
+                Err(error) => return self.part(link, &error.to_string()),
+            }
+        }
+    }
+}
+
+impl Handler<Told<ClientGone>> for ClientLink {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ClientGone>, _: &mut Self::Context) {
+        let (ClientGone { reason }, _handling) = self.me.open(told);
+        if let Some(link) = self.link.take() {
+            debug!(target: TRANSPORT, node = self.shard.commons.name(), client = link.peer().as_str(), reason, "a client is gone");
+        }
+        self.shard.give_back_client(self.me.clone());
+    }
+}
