@@ -85,9 +85,9 @@ pub struct Quic {
 
 impl Quic {
     /// The transport of the node or the client that `identity` proves.
-    pub fn new(identity: Identity, settings: QuicSettings) -> Self {
+    pub fn new(identity: impl Into<Arc<Identity>>, settings: QuicSettings) -> Self {
         Self {
-            identity: Arc::new(identity),
+            identity: identity.into(),
             settings,
             sockets: Arc::new(SystemSockets),
             faults: None,

@@ -41,7 +41,7 @@ impl State {
             return;
         }
         let found = self.name(acceptor);
-        if *found == wanted.name {
+        if wanted.name.as_ref().is_none_or(|name| found == name) {
             let at = self.now + self.one_way() + self.one_way();
             self.schedule(at, Due::Accept { dialler, dial, acceptor });
         } else {
