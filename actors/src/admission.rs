@@ -56,6 +56,13 @@ pub struct Permit {
     door: Arc<Admission>,
 }
 
+impl Permit {
+    /// The bytes that it was given for.
+    pub fn bytes(&self) -> usize {
+        usize::try_from(self.bytes).unwrap_or(usize::MAX)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.door.requests.fetch_sub(1, Relaxed);

@@ -217,6 +217,7 @@ pub fn first_view(
     Ok(ClusterView {
         ring: Arc::new(Ring::first(settings.ring.partitions, &layout)),
         buckets: Arc::new(file.read(&settings.defaults)?),
+        examined: Arc::default(),
         nodes: Arc::new(sites.collect()),
     })
 }

@@ -10,7 +10,7 @@
 
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
-use actix::{Actor, Context, Handler, Supervised};
+use actix::{Actor, ActorContext as _, Context, Handler, Supervised};
 use henge_kernel::coordination::RequestError;
 use serde::Serialize;
 use tracing::{debug, info};
@@ -19,7 +19,7 @@ use crate::{
     actor_ref::{ActorRef, Told},
     events::TRANSPORT,
     handle::NodeHandle,
-    messages::client_link::{ClientGone, ClientUp, RequestsArrived},
+    messages::client_link::{ClientGone, RequestsArrived},
     reports::RoutingReport,
     shard::Shard,
     transport::{Lane, Link, SendError},
@@ -35,7 +35,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 pub struct ClientLink {
     pub(crate) me: ActorRef<Self>,
     shard: Rc<Shard>,
-    link: Option<Rc<dyn Link>>,
+    link: Rc<dyn Link>,
     /// How many requests of the client are being served.
     asked: Rc<Cell<u32>>,
 }
@@ -44,23 +44,24 @@ impl ClientLink {
     /// The actor's name in events and reports.
     pub const NAME: &'static str = "ClientLink";
 
-    /// An actor without a client.
-    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
-        Self { me, shard, link: None, asked: Rc::default() }
+    /// The actor for the client at the other end of `link`.
+    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, link: Rc<dyn Link>) -> Self {
+        Self { me, shard, link, asked: Rc::default() }
     }
 
     /// The client broke the protocol.
-    fn part(&self, link: &Rc<dyn Link>, reason: &str) {
-        info!(target: TRANSPORT, node = self.shard.commons.name(), client = link.peer().as_str(), reason, "a client broke the protocol");
+    fn part(&self, reason: &str) {
+        let client = self.link.peer().as_str();
+        info!(target: TRANSPORT, node = self.shard.commons.name(), client, reason, "a client broke the protocol");
         self.me.meter().rejected();
-        link.close(reason);
+        self.link.close(reason);
     }
 
-    fn serve(&self, link: &Rc<dyn Link>, question: ClientQuestion) {
+    fn serve(&self, question: ClientQuestion) {
         let ClientQuestion { correlation, request } = question;
         let asked = Rc::clone(&self.asked);
         asked.set(asked.get() + 1);
-        let (shard, link) = (Rc::clone(&self.shard), Rc::clone(link));
+        let (shard, link) = (Rc::clone(&self.shard), Rc::clone(&self.link));
         let question = Open { shard, link, correlation, asked, answered: false };
         if self.asked.get() > REQUESTS_MAX {
             self.me.meter().rejected();
@@ -160,19 +161,7 @@ impl Actor for ClientLink {
 
 impl Supervised for ClientLink {
     fn restarting(&mut self, _: &mut Self::Context) {
-        if let Some(link) = &self.link {
-            link.close("this node failed at the client's requests");
-        }
-    }
-}
-
-impl Handler<Told<ClientUp>> for ClientLink {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<ClientUp>, _: &mut Self::Context) {
-        let (ClientUp { link }, _handling) = self.me.open(told);
-        self.link = self.shard.links.link(link);
-        self.asked = Rc::default();
+        self.link.close("this node failed at the client's requests");
     }
 }
 
@@ -181,14 +170,13 @@ impl Handler<Told<RequestsArrived>> for ClientLink {
 
     fn handle(&mut self, told: Told<RequestsArrived>, _: &mut Self::Context) {
         let (RequestsArrived { lane, frames }, _handling) = self.me.open(told);
-        let Some(link) = &self.link else { return };
         if lane == Lane::Control {
-            return self.part(link, "clients have nothing to say on the control lane");
+            return self.part("clients have nothing to say on the control lane");
         }
         for frame in &frames {
             match ClientQuestion::decode(frame) {
-                Ok(question) => self.serve(link, question),
-                Err(error) => return self.part(link, &error.to_string()),
+                Ok(question) => self.serve(question),
+                Err(error) => return self.part(&error.to_string()),
             }
         }
     }
@@ -197,11 +185,10 @@ impl Handler<Told<RequestsArrived>> for ClientLink {
 impl Handler<Told<ClientGone>> for ClientLink {
     type Result = ();
 
-    fn handle(&mut self, told: Told<ClientGone>, _: &mut Self::Context) {
+    fn handle(&mut self, told: Told<ClientGone>, context: &mut Self::Context) {
         let (ClientGone { reason }, _handling) = self.me.open(told);
-        if let Some(link) = self.link.take() {
-            debug!(target: TRANSPORT, node = self.shard.commons.name(), client = link.peer().as_str(), reason, "a client is gone");
-        }
-        self.shard.give_back_client(self.me.clone());
+        let client = self.link.peer().as_str();
+        debug!(target: TRANSPORT, node = self.shard.commons.name(), client, reason, "a client is gone");
+        context.stop();
     }
 }

@@ -94,6 +94,7 @@ mod peer_link;
 #[cfg(feature = "simulation")]
 mod planted;
 mod register_file;
+mod register_refusals;
 pub mod reports;
 mod request_event;
 mod ring_manager;

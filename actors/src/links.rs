@@ -11,7 +11,7 @@ use crate::{
     client_link::ClientLink,
     events::TRANSPORT,
     messages::{
-        client_link::{ClientGone, ClientUp, RequestsArrived},
+        client_link::{ClientGone, RequestsArrived},
         gossip_membership::PeerMet,
         peer_link::{DialFailed, FramesArrived, LinkDown, LinkUp, SendControl},
     },
@@ -143,9 +143,8 @@ impl Shard {
             info!(target: TRANSPORT, node = self.commons.name(), client = link.peer().as_str(), reason, "a client was refused");
             return link.close(&reason);
         }
-        let (id, actor) = (link.id(), self.lease_client());
-        self.links.up.borrow_mut().insert(id, (link, User::Client(actor.clone())));
-        actor.tell(ClientUp { link: id });
+        let actor = self.meet_client(Rc::clone(&link));
+        self.links.up.borrow_mut().insert(link.id(), (link, User::Client(actor)));
     }
 
     /// Two shards have met: do they belong together?

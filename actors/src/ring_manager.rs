@@ -10,10 +10,10 @@ use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
     bucket::{
-        BucketChange, BucketRegister, BucketTable, SetRefused, SettingEffect, SettingEvent,
-        SettingFailed, SettingRequest, SettingRun, TableFull, conflict_name,
+        BucketChange, BucketRegister, BucketTable, SettingEffect, SettingEvent, SettingRequest,
+        SettingRun, TableFull,
     },
-    coordination::{Fate, RequestError},
+    coordination::RequestError,
     machine::Machine as _,
     time::Instant,
     units::Size,
@@ -31,7 +31,9 @@ use crate::{
         storage_shard::CountBuckets,
     },
     register_file::RegisterFile,
+    register_refusals::{failure, refusal, refuse},
     shard::Shard,
+    storage_shard::StorageShard,
     view::ClusterView,
     wire::{ControlMessage, REGISTERS_PER_MESSAGE_MAX},
 };
@@ -46,6 +48,7 @@ pub struct RingManager {
     file: RegisterFile,
     settings: BTreeMap<u64, UnderWay>,
     ticket: u64,
+    falls: u64,
 }
 
 /// A setting on its way to the members, and who waits for it.
@@ -56,12 +59,20 @@ struct UnderWay {
 
 type SetOutcome = oneshot::Sender<Result<BucketRegister, RequestError>>;
 
-/// To itself: it is known which buckets hold data here.
+/// To itself: it is known which buckets hold data here, if all shards said so.
 #[derive(Message)]
 #[rtype(result = "()")]
-enum UseKnown {
-    Set(SetBucket, Vec<Bytes>),
-    Arrived(RegistersArrived, Vec<Bytes>),
+struct UseKnown {
+    /// How often the actor had fallen when it asked.
+    falls: u64,
+    examined: Vec<Bytes>,
+    used: Option<Vec<Bytes>>,
+    then: Then,
+}
+
+enum Then {
+    Set(SetBucket),
+    TakeIn(RegistersArrived),
 }
 
 impl RingManager {
@@ -72,7 +83,7 @@ impl RingManager {
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, file: RegisterFile) -> Self {
         // An answer to an earlier run of the node must meet no ticket of this one.
         let ticket = shard.commons.run;
-        Self { me, shard, file, settings: BTreeMap::new(), ticket }
+        Self { me, shard, file, settings: BTreeMap::new(), ticket, falls: 0 }
     }
 
     fn now(&self) -> Instant {
@@ -103,25 +114,33 @@ impl RingManager {
         }
     }
 
-    /// Asks the shards which buckets hold data, then goes on with `then`.
-    fn with_used_buckets(
-        &self,
-        context: &mut Context<Self>,
-        then: impl FnOnce(Vec<Bytes>) -> UseKnown + 'static,
-    ) {
+    /// Goes on with `then` when it is known which buckets hold data here. Until then no shard
+    /// mints for `buckets`: whatever was minted is counted, or comes after what is decided.
+    fn examine(&self, context: &mut Context<Self>, buckets: Vec<Bytes>, then: Then) {
+        let mut examined = Vec::clone(&self.view().examined);
+        examined.extend(buckets.iter().cloned());
+        self.publish_examined(examined);
         let storages = self.shard.commons.storages.get().cloned().unwrap_or_default();
-        let address = context.address();
+        let (address, falls) = (context.address(), self.falls);
         actix_rt::spawn(async move {
-            let mut used = Vec::new();
-            for storage in storages {
-                let (outcome, counted) = oneshot::channel();
-                storage.tell(CountBuckets { outcome });
-                // A shard that does not say what it holds may hold anything.
-                let Ok(counted) = counted.await else { return };
-                used.extend(counted.into_iter().map(|(name, _)| name));
-            }
-            address.do_send(then(used));
+            let used = used_buckets(storages).await;
+            address.do_send(UseKnown { falls, examined: buckets, used, then });
         });
+    }
+
+    fn release(&self, buckets: &[Bytes]) {
+        let mut examined = Vec::clone(&self.view().examined);
+        for bucket in buckets {
+            if let Some(at) = examined.iter().position(|name| name == bucket) {
+                examined.swap_remove(at);
+            }
+        }
+        self.publish_examined(examined);
+    }
+
+    fn publish_examined(&self, examined: Vec<Bytes>) {
+        let view = ClusterView::clone(&self.view());
+        self.shard.commons.cluster.publish(ClusterView { examined: Arc::new(examined), ..view });
     }
 
     fn set(&mut self, request: SetBucket, used: &[Bytes]) {
@@ -307,63 +326,15 @@ impl RingManager {
     }
 }
 
-/// A choice of `n` or `conflict` that is not established yet, for a bucket that holds data
-/// under other ones. What is established was agreed on by every member, this one included.
-fn refuse(
-    table: &BucketTable,
-    register: &BucketRegister,
-    used: &[Bytes],
-) -> Option<RegisterRefused> {
-    if register.established || table.get(&register.name).is_some() || !used.contains(&register.name)
-    {
-        return None;
+/// The buckets that hold data here; `None` if a shard does not say, for it may hold anything.
+async fn used_buckets(storages: Vec<ActorRef<StorageShard>>) -> Option<Vec<Bytes>> {
+    let mut used = Vec::new();
+    for storage in storages {
+        let (outcome, counted) = oneshot::channel();
+        storage.tell(CountBuckets { outcome });
+        used.extend(counted.await.ok()?.into_iter().map(|(name, _)| name));
     }
-    let (old, new) = (table.defaults(), &register.properties);
-    let refused = |field: &str, fixed: String, value: String| {
-        Some(RegisterRefused { field: field.to_owned(), fixed, value })
-    };
-    if old.n != new.n {
-        return refused("n", old.n.to_string(), new.n.to_string());
-    }
-    refused(
-        "conflict",
-        conflict_name(old.conflict).to_owned(),
-        conflict_name(new.conflict).to_owned(),
-    )
-}
-
-fn refusal(refused: SetRefused) -> RequestError {
-    match refused {
-        SetRefused::Name(invalid) => invalid.into(),
-        SetRefused::Invalid(violations) => violations.into(),
-        SetRefused::PropertyFixed { field, old, new } => {
-            RequestError::BucketPropertyFixed { field: field.into(), fixed: old, value: new }
-        }
-        SetRefused::NotEstablished => RequestError::NotReady { reason: refused.to_string().into() },
-        SetRefused::Full(full) => RequestError::BadRequest {
-            field: "bucket".into(),
-            value: "one more".to_owned(),
-            limit: full.to_string(),
-        },
-    }
-}
-
-fn failure(failed: SettingFailed) -> RequestError {
-    match failed {
-        SettingFailed::Fixed { field, fixed, value } => {
-            RequestError::BucketPropertyFixed { field: field.into(), fixed, value }
-        }
-        SettingFailed::Overtaken { used, newest } => RequestError::StaleProperties { used, newest },
-        SettingFailed::Unreached { needed, got } => {
-            let small = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
-            RequestError::QuorumNotMet {
-                needed: small(needed),
-                got: small(got),
-                homes_down: small(needed.saturating_sub(got)),
-                fate: Fate::Unknown,
-            }
-        }
-    }
+    Some(used)
 }
 
 impl Actor for RingManager {
@@ -383,8 +354,11 @@ impl Supervised for RingManager {
             Ok(table) => table,
             Err(error) => panic!("the bucket properties cannot be read again: {error}"),
         };
-        let view = ClusterView { buckets: Arc::new(table), ..ClusterView::clone(&view) };
+        let (buckets, examined) = (Arc::new(table), Arc::default());
+        let view = ClusterView { buckets, examined, ..ClusterView::clone(&view) };
         self.shard.commons.cluster.publish(view);
+        // What was being examined is asked for again.
+        self.falls += 1;
         // Dropping the outcomes tells the clients.
         self.settings.clear();
     }
@@ -395,7 +369,18 @@ impl Handler<Told<SetBucket>> for RingManager {
 
     fn handle(&mut self, told: Told<SetBucket>, context: &mut Self::Context) {
         let (request, _handling) = self.me.open(told);
-        self.with_used_buckets(context, |used| UseKnown::Set(request, used));
+        let view = self.view();
+        let (buckets, defaults) = (&view.buckets, view.buckets.defaults());
+        let chooses = buckets.get(&request.bucket).is_none()
+            && request
+                .change
+                .apply(defaults)
+                .is_ok_and(|wanted| (wanted.n, wanted.conflict) != (defaults.n, defaults.conflict));
+        if chooses {
+            self.examine(context, vec![request.bucket.clone()], Then::Set(request));
+        } else {
+            self.set(request, &[]);
+        }
     }
 }
 
@@ -405,13 +390,15 @@ impl Handler<Told<RegistersArrived>> for RingManager {
     fn handle(&mut self, told: Told<RegistersArrived>, context: &mut Self::Context) {
         let (arrived, _handling) = self.me.open(told);
         let view = self.view();
-        let may_contradict = |register: &BucketRegister| {
+        let chooses = |register: &&BucketRegister| {
             !register.established && view.buckets.get(&register.name).is_none()
         };
-        if arrived.registers.iter().any(may_contradict) {
-            self.with_used_buckets(context, |used| UseKnown::Arrived(arrived, used));
-        } else {
+        let choosing = arrived.registers.iter().filter(chooses);
+        let examined: Vec<Bytes> = choosing.map(|register| register.name.clone()).collect();
+        if examined.is_empty() {
             self.take_in(arrived, &[]);
+        } else {
+            self.examine(context, examined, Then::TakeIn(arrived));
         }
     }
 }
@@ -420,10 +407,17 @@ impl Handler<UseKnown> for RingManager {
     type Result = ();
 
     fn handle(&mut self, known: UseKnown, _: &mut Self::Context) {
-        match known {
-            UseKnown::Set(request, used) => self.set(request, &used),
-            UseKnown::Arrived(arrived, used) => self.take_in(arrived, &used),
+        let UseKnown { falls, examined, used, then } = known;
+        if falls != self.falls {
+            return;
         }
+        match (then, used) {
+            (Then::Set(request), Some(used)) => self.set(request, &used),
+            (Then::TakeIn(arrived), Some(used)) => self.take_in(arrived, &used),
+            // Unanswered, so asked again.
+            (_, None) => {}
+        }
+        self.release(&examined);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all actors of one shard share. It never leaves the shard's thread.
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{OnceCell, RefCell},
     rc::Rc,
     sync::Arc,
 };
@@ -10,9 +10,18 @@ use actix::{Actor, Context, Supervised};
 use henge_kernel::coordination::hedge::Hedging;
 
 use crate::{
-    actor_ref::ActorRef, client_link::ClientLink, commons::Commons, coordinator::Coordinator,
-    deadline_wheel::DeadlineWheel, links::Links, messages::gossip_membership::StorageChanged,
-    storage_shard::StorageShard, supervision::Child,
+    actor_ref::ActorRef,
+    admission::Admission,
+    client_link::ClientLink,
+    commons::Commons,
+    coordinator::Coordinator,
+    deadline_wheel::DeadlineWheel,
+    links::Links,
+    messages::gossip_membership::StorageChanged,
+    meter::Meter,
+    storage_shard::StorageShard,
+    supervision::{Child, Guardian},
+    transport::Link,
 };
 
 /// One shard: one thread, one log, one endpoint, and the actors around them.
@@ -27,20 +36,28 @@ pub struct Shard {
     pub links: Links,
     /// What it knows about the speed of its peers.
     pub hedging: RefCell<Hedging>,
+    /// The door to the time after the answer: a peer that is silent until it is known as down must
+    /// not take the places of requests that come.
+    pub tails: Arc<Admission>,
     storage: OnceCell<ActorRef<StorageShard>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
-    idle_clients: RefCell<Vec<ActorRef<ClientLink>>>,
-    tails: Cell<usize>,
+    /// All coordinators of the shard are measured as one.
+    coordinators: Arc<Meter>,
+    /// And so are all actors that talk to its clients.
+    clients: Arc<Meter>,
 }
 
-/// Requests of one shard that are answered but not finished: a peer that is silent until it is
-/// known as down must not take the places of those that come.
-const TAILS_MAX: usize = 8192;
+/// Requests of one shard that are answered but not finished; their values have the bound of those
+/// in flight.
+const TAILS_MAX: u64 = 8192;
 
 impl Shard {
     /// A shard without actors.
     pub fn new(commons: Arc<Commons>, index: u16) -> Rc<Self> {
         let wheel = DeadlineWheel::start(Arc::clone(&commons.environment.clock));
+        let tails = Admission::new(TAILS_MAX, commons.settings.limits.request_bytes_in_flight_max);
+        let meter = |name| commons.roster.enlist(commons.name(), index, name, String::new());
+        let (coordinators, clients) = (meter(Coordinator::NAME), meter(ClientLink::NAME));
         Rc::new(Self {
             commons,
             index,
@@ -48,9 +65,10 @@ impl Shard {
             links: Links::default(),
             hedging: RefCell::default(),
             storage: OnceCell::new(),
+            tails,
             idle: RefCell::default(),
-            idle_clients: RefCell::default(),
-            tails: Cell::new(0),
+            coordinators,
+            clients,
         })
     }
 
@@ -66,9 +84,14 @@ impl Shard {
     {
         let commons = &self.commons;
         let meter = commons.roster.enlist(commons.name(), self.index, name, instance);
-        let mut guardian = commons.guardian.get().cloned().unwrap_or_else(|| unreachable!());
-        guardian.seed = commons.environment.entropy.draw("backoff");
-        Child::start(guardian, meter, make)
+        Child::start(self.guardian(), meter, make)
+    }
+
+    fn guardian(&self) -> Guardian {
+        let guardian = self.commons.guardian.get().cloned();
+        let mut guardian = guardian.unwrap_or_else(|| unreachable!("the supervisor comes first"));
+        guardian.seed = self.commons.environment.entropy.draw("backoff");
+        guardian
     }
 
     /// Names the shard's storage, once.
@@ -86,9 +109,8 @@ impl Shard {
     pub fn lease(self: &Rc<Self>) -> ActorRef<Coordinator> {
         let idle = self.idle.borrow_mut().pop();
         idle.filter(ActorRef::is_connected).unwrap_or_else(|| {
-            self.start_child(Coordinator::NAME, String::new(), |me| {
-                Coordinator::new(me, Rc::clone(self))
-            })
+            let meter = Arc::clone(&self.coordinators);
+            Child::start(self.guardian(), meter, |me| Coordinator::new(me, Rc::clone(self)))
         })
     }
 
@@ -97,31 +119,10 @@ impl Shard {
         self.idle.borrow_mut().push(coordinator);
     }
 
-    /// Leases an actor for one client's link: an idle one, or a new one. The endpoint bounds them.
-    pub fn lease_client(self: &Rc<Self>) -> ActorRef<ClientLink> {
-        let idle = self.idle_clients.borrow_mut().pop();
-        idle.filter(ActorRef::is_connected).unwrap_or_else(|| {
-            self.start_child(ClientLink::NAME, String::new(), |me| {
-                ClientLink::new(me, Rc::clone(self))
-            })
-        })
-    }
-
-    /// Takes back an actor whose client has gone.
-    pub fn give_back_client(&self, actor: ActorRef<ClientLink>) {
-        self.idle_clients.borrow_mut().push(actor);
-    }
-
-    /// An answered request wants to go on; false if too many do.
-    pub fn begin_tail(&self) -> bool {
-        let tails = self.tails.get();
-        self.tails.set(tails + usize::from(tails < TAILS_MAX));
-        tails < TAILS_MAX
-    }
-
-    /// An answered request is finished.
-    pub fn end_tail(&self) {
-        self.tails.set(self.tails.get().saturating_sub(1));
+    /// Starts an actor for one client's link. The endpoint bounds them.
+    pub fn meet_client(self: &Rc<Self>, link: Rc<dyn Link>) -> ActorRef<ClientLink> {
+        let meter = Arc::clone(&self.clients);
+        Child::start(self.guardian(), meter, |me| ClientLink::new(me, Rc::clone(self), link))
     }
 
     /// Tells membership what became of the storage, if it is there already.

@@ -150,7 +150,7 @@ impl StorageShard {
     }
 
     fn mint(&mut self, request: MintRecord) {
-        if self.closed {
+        if self.closed || self.is_outdated(&request) {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
         let MintRecord { key, context, content, write_id, expires_at, conflict, limits, .. } =
@@ -188,6 +188,15 @@ impl StorageShard {
         } else {
             request.reply.answer(answer);
         }
+    }
+
+    /// Whether the write was planned under an `n` or `conflict` that are no longer sure: a bucket
+    /// gets its own only as long as no member holds data of it, so none may come in behind that.
+    fn is_outdated(&self, request: &MintRecord) -> bool {
+        let cluster = self.shard.commons.cluster.load();
+        let bucket = request.key.bucket();
+        cluster.examined.iter().any(|examined| examined == bucket)
+            || cluster.buckets.compare(bucket, request.properties).refused
     }
 
     fn store(&mut self, request: StoreRecord) {
@@ -454,6 +463,8 @@ impl Handler<Told<CountBuckets>> for StorageShard {
 
     fn handle(&mut self, told: Told<CountBuckets>, _: &mut Self::Context) {
         let (request, _handling) = self.me.open(told);
+        // What waits to be written counts.
+        self.write_batch();
         let _ = request.outcome.send(self.engine.buckets());
     }
 }

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use henge_kernel::{
     bucket::BucketTable,
     id::{NodeId, NodeName},
@@ -40,6 +41,9 @@ pub struct ClusterView {
     pub ring: Arc<Ring>,
     /// Bucket properties.
     pub buckets: Arc<BucketTable>,
+    /// Buckets that may be about to get an `n` or `conflict` of their own: until it is known
+    /// whether they hold data, no shard here mints for them.
+    pub examined: Arc<Vec<Bytes>>,
     /// Every node of the layout.
     pub nodes: Arc<BTreeMap<NodeId, Site>>,
 }

@@ -62,13 +62,12 @@ impl Worker {
                 return Err(failures.into_error());
             }
             let more = nodes.len() > 0 && Instant::now() + REMAINING_MIN < deadline;
-            let mut ask_next = false;
-            tokio::select! {
+            let ask_next = tokio::select! {
                 biased;
                 Some(attempt) = attempts.next() => match attempt {
                     Attempt::Answered(ClientReply::Refused(error)) if is_for_another(&error) => {
                         failures.add(error.into());
-                        ask_next = true;
+                        true
                     }
                     Attempt::Answered(ClientReply::Refused(error)) | Attempt::Unfit(error) => {
                         failures.add(error.into());
@@ -77,19 +76,19 @@ impl Worker {
                     Attempt::Answered(reply) => return Ok(reply),
                     Attempt::Unreached { address, reason } => {
                         failures.tried.push((address, reason));
-                        ask_next = true;
+                        true
                     }
                     Attempt::Lost(error) => {
                         failures.add(error);
-                        ask_next = true;
+                        true
                     }
                 },
-                () = sleep_until(next_at), if more => ask_next = true,
+                () = sleep_until(next_at), if more => true,
                 () = sleep_until(deadline + GRACE) => {
                     failures.add(ClientError::NoAnswer { after: began.elapsed() });
                     return Err(failures.into_error());
                 }
-            }
+            };
             if ask_next
                 && more
                 && let Some(node) = nodes.next()

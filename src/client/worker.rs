@@ -107,7 +107,9 @@ async fn live(
     }
     inbox.close();
     worker.pool.close().await;
-    drop(done.map(|done| done.send(())));
+    if let Some(done) = done {
+        let _ = done.send(());
+    }
 }
 
 impl Worker {

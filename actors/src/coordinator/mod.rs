@@ -44,10 +44,8 @@ pub struct Coordinator {
     shard: Rc<Shard>,
     lease: u64,
     task: Task,
-    /// The request's place in the node, until it is answered.
+    /// The request's place in the node; once it is answered, its place among the tails.
     permit: Option<Permit>,
-    /// Whether the request is answered, but not finished.
-    in_tail: bool,
     /// When the wheel is armed for this lease, so that it is not armed again for later.
     armed: Option<Instant>,
     get: GetCoordination,
@@ -78,7 +76,6 @@ impl Coordinator {
             lease: 0,
             task: Task::Idle,
             permit: None,
-            in_tail: false,
             armed: None,
             get: GetCoordination::default(),
             put: PutCoordination::default(),
@@ -92,12 +89,10 @@ impl Coordinator {
     /// The client has its answer: its place in the node is free, and what is left goes on as a
     /// tail. Beyond the bound of tails it does not: late answers are then lost, as they may be.
     fn replied(&mut self) {
-        self.permit = None;
-        if !self.in_tail {
-            self.in_tail = self.shard.begin_tail();
-            if !self.in_tail {
-                self.finish();
-            }
+        let bytes = self.permit.take().map_or(0, |permit| permit.bytes());
+        self.permit = self.shard.tails.enter(bytes).ok();
+        if self.permit.is_none() {
+            self.finish();
         }
     }
 
@@ -132,9 +127,6 @@ impl Coordinator {
         self.armed = None;
         self.permit = None;
         self.task = Task::Idle;
-        if std::mem::take(&mut self.in_tail) {
-            self.shard.end_tail();
-        }
         self.shard.give_back(self.me.clone());
     }
 
@@ -187,9 +179,6 @@ impl Actor for Coordinator {
 impl Supervised for Coordinator {
     fn restarting(&mut self, _: &mut Self::Context) {
         let lease = self.lease + 1;
-        if self.in_tail {
-            self.shard.end_tail();
-        }
         *self = Self { lease, ..Self::new(self.me.clone(), Rc::clone(&self.shard)) };
         self.shard.give_back(self.me.clone());
     }

@@ -75,6 +75,7 @@ impl Coordinator {
                     content: plan.write.content.clone(),
                     write_id: plan.write.write_id,
                     expires_at: plan.write.expires_at,
+                    properties: plan.write.properties,
                     conflict: plan.conflict,
                     limits: plan.limits,
                     deadline: plan.deadline,

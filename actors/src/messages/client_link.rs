@@ -2,14 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::transport::{Lane, LinkId};
-
-/// A client is there: its link is up and its hello was accepted.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientUp {
-    /// The link.
-    pub link: LinkId,
-}
+use crate::transport::Lane;
 
 /// Frames of the client came in.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 //! | `Get` `Put` `Delete` | actors of the program that embeds the node | `Front` | |
 //! | `MemberJudged` `ShardsKnown` | `GossipMembership` | `Front` | |
 //! | `CloseEndpoint` | `Node` | `Front` | |
-//! | `ClientUp` `ClientGone` `RequestsArrived` | the endpoint | `ClientLink` | |
+//! | `RequestsArrived` `ClientGone` | the endpoint | `ClientLink` | |
 //! | `BeginForwarded` | `PeerLink` | `Coordinator` | `Write` |
 //! | `ReplicaAnswered` | whoever holds its `ReplyTo` | `Coordinator` | |
 //! | `DeadlinePassed` | the deadline wheel | `Coordinator` | |

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use henge_kernel::{
+    bucket::RegisterVersion,
     causality::{Conflict, Content, Context, Digest, RecordLimits},
     coordination::{Generation, RequestError},
     id::WriteId,
@@ -40,6 +41,8 @@ pub struct MintRecord {
     pub write_id: WriteId,
     /// When the version expires.
     pub expires_at: Option<WallMillis>,
+    /// The bucket properties under which the write was planned.
+    pub properties: Option<RegisterVersion>,
     /// What becomes of concurrent versions in this bucket.
     pub conflict: Conflict,
     /// Bounds of the record.

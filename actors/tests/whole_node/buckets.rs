@@ -198,3 +198,36 @@ fn a_wrong_clock_keeps_no_home_from_minting_where_there_is_no_other() {
         }
     });
 }
+
+#[test]
+fn a_write_that_races_with_the_first_setting_of_its_bucket_fixes_n_or_fails() {
+    for seed in 0..100 {
+        simulate(async {
+            let world = World::start(Plan::three(seed)).await;
+            let node = world.node("a").clone();
+            let setting = tokio::task::spawn_local(async move {
+                node.set_bucket(&carts(), change(&["n=1", "r=1", "w=1"])).await
+            });
+            for _ in 0..seed % 20 {
+                tokio::task::yield_now().await;
+            }
+            let key = |round| Key::new(carts(), format!("k{round}")).unwrap();
+            let puts = (0..8).map(|round| {
+                let (node, key) = (world.node("a").clone(), key(round));
+                tokio::task::spawn_local(async move {
+                    node.put(&key, value("v"), PutOptions::default().w(1)).await.is_ok()
+                })
+            });
+            let puts: Vec<_> = puts.collect();
+            let set = setting.await.unwrap();
+            pass(1_000).await;
+            for (round, written) in puts.into_iter().enumerate() {
+                if written.await.unwrap() {
+                    let options = ReadOptions::default();
+                    let got = world.node("a").get(&key(round), options).await.unwrap();
+                    assert_eq!(texts(&got), ["v"], "seed {seed}: {set:?}");
+                }
+            }
+        });
+    }
+}

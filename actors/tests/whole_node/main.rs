@@ -8,6 +8,7 @@ mod embedding;
 mod failure;
 mod observing;
 mod requests;
+mod soak;
 mod storage;
 mod supervision;
 mod updates;
