@@ -65,7 +65,7 @@ impl Handler<Told<ChildDown>> for NodeSupervisor {
 
     fn handle(&mut self, told: Told<ChildDown>, _: &mut Self::Context) {
         let (down, _handling) = self.me.open(told);
-        // They serve one request or one client at a time; the pool starts another in their place.
+        // They serve one request or one client; another is started for the next.
         if [Coordinator::NAME, ClientLink::NAME].contains(&down.actor) {
             return;
         }
