@@ -17,7 +17,7 @@ use crate::{
     },
     peer_link::{Peer, PeerLink},
     shard::Shard,
-    transport::{DialId, Endpoint, Link, LinkId, PeerAddress, Protocol, TransportEvent},
+    transport::{DialId, Endpoint, Lane, Link, LinkId, PeerAddress, Protocol, TransportEvent},
     wire::{ClientHello, ControlMessage, Hello},
 };
 
@@ -107,18 +107,7 @@ impl Shard {
                 Protocol::Peer => self.on_connected(link, &hello, dial),
                 Protocol::Client => self.on_client(link, &hello),
             },
-            TransportEvent::Frames { link, lane, frames } => {
-                match self.links.up.borrow().get(&link) {
-                    Some((_, User::Peer(actor))) => {
-                        actor.tell(FramesArrived { link, lane, frames })
-                    }
-                    Some((up, User::Client(actor))) if !actor.is_connected() => {
-                        up.close("this node failed at the client's requests");
-                    }
-                    Some((_, User::Client(actor))) => actor.tell(RequestsArrived { lane, frames }),
-                    None => {}
-                }
-            }
+            TransportEvent::Frames { link, lane, frames } => self.on_frames(link, lane, frames),
             TransportEvent::Closed { link, reason } => {
                 match self.links.up.borrow_mut().remove(&link) {
                     Some((_, User::Peer(actor))) => actor.tell(LinkDown { link, reason }),
@@ -131,6 +120,19 @@ impl Shard {
                     actor.tell(DialFailed { dial, reason });
                 }
             }
+        }
+    }
+
+    fn on_frames(&self, link: LinkId, lane: Lane, frames: Vec<Bytes>) {
+        match self.links.up.borrow().get(&link) {
+            Some((_, User::Peer(actor))) => actor.tell(FramesArrived { link, lane, frames }),
+            Some((_, User::Client(actor))) if actor.is_connected() => {
+                actor.tell(RequestsArrived { lane, frames });
+            }
+            Some((link, User::Client(_))) => {
+                link.close("this node failed at the client's requests");
+            }
+            None => {}
         }
     }
 

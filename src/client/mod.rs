@@ -59,7 +59,7 @@ use henge_kernel::{
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
-use self::worker::Command;
+use self::worker::{Ask, Command};
 pub use error::ClientError;
 
 /// Who the client is, and whom it trusts: `client.pem`, `client.key` and `ca.pem` of a directory.
@@ -208,7 +208,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<ClientReply, ClientError> {
         let (outcome, answer) = oneshot::channel();
-        let command = Command::Ask { request, timeout, outcome };
+        let command = Command::Ask(Box::new(Ask { request, timeout, outcome }));
         self.commands.send(command).await.map_err(|_| ClientError::Closed)?;
         answer.await.unwrap_or(Err(ClientError::Closed))
     }

@@ -38,13 +38,16 @@ pub(super) const COMMANDS_MAX: usize = 1024;
 /// What callers tell the thread.
 pub(super) enum Command {
     /// Carry a request out.
-    Ask {
-        request: ClientRequest,
-        timeout: Duration,
-        outcome: oneshot::Sender<Result<ClientReply, ClientError>>,
-    },
+    Ask(Box<Ask>),
     /// Say goodbye and end.
     Close { done: oneshot::Sender<()> },
+}
+
+/// A request and who waits for its answer.
+pub(super) struct Ask {
+    pub(super) request: ClientRequest,
+    pub(super) timeout: Duration,
+    pub(super) outcome: oneshot::Sender<Result<ClientReply, ClientError>>,
 }
 
 /// What the requests of a client share, on its thread.
@@ -68,7 +71,7 @@ pub(super) async fn start(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
             Ok(runtime) => {
-                LocalSet::new().block_on(&runtime, live(seeds, tls, settings, started, inbox))
+                LocalSet::new().block_on(&runtime, live(seeds, tls, settings, started, inbox));
             }
             Err(error) => drop(started.send(Err(error.into()))),
         }
@@ -95,8 +98,8 @@ async fn live(
     if started.send(met).is_ok() && is_met {
         while let Some(command) = inbox.recv().await {
             match command {
-                Command::Ask { request, timeout, outcome } => {
-                    tokio::task::spawn_local(Rc::clone(&worker).serve(request, timeout, outcome));
+                Command::Ask(ask) => {
+                    tokio::task::spawn_local(Rc::clone(&worker).serve(*ask));
                 }
                 Command::Close { done: tell } => {
                     done = Some(tell);
@@ -116,7 +119,7 @@ impl Worker {
     fn open(seeds: Vec<PeerAddress>, tls: &ClientTls) -> Result<Rc<Self>, ClientError> {
         let hello = ClientHello::of(tls.cluster_id());
         let (pool, routes) = (Rc::new(Pool::new(hello)), Rc::new(RefCell::new(Routes::default())));
-        let events = {
+        let events: Rc<dyn Fn(TransportEvent)> = {
             let (pool, routes) = (Rc::downgrade(&pool), Rc::clone(&routes));
             Rc::new(move |event: TransportEvent| {
                 let met = pool.upgrade().and_then(|pool| pool.on_event(event));
@@ -125,7 +128,7 @@ impl Worker {
                 }
             })
         };
-        let endpoint = open_endpoint(&seeds, tls, &hello, events)?;
+        let endpoint = open_endpoint(&seeds, tls, &hello, &events)?;
         pool.open(endpoint);
         Ok(Rc::new_cyclic(|me| Self {
             pool,
@@ -144,12 +147,8 @@ impl Worker {
     }
 
     /// Carries a request out for a caller, as long as the caller waits.
-    async fn serve(
-        self: Rc<Self>,
-        request: ClientRequest,
-        timeout: Duration,
-        mut outcome: oneshot::Sender<Result<ClientReply, ClientError>>,
-    ) {
+    async fn serve(self: Rc<Self>, ask: Ask) {
+        let Ask { request, timeout, mut outcome } = ask;
         let reply = tokio::select! {
             biased;
             reply = self.request(request, timeout) => reply,
@@ -188,7 +187,7 @@ fn open_endpoint(
     seeds: &[PeerAddress],
     tls: &ClientTls,
     hello: &ClientHello,
-    events: Rc<dyn Fn(TransportEvent)>,
+    events: &Rc<dyn Fn(TransportEvent)>,
 ) -> Result<Rc<dyn Endpoint>, ClientError> {
     let identity = tls.identity();
     let refused = |why: String| ClientError::Transport(TransportError::Refused(why));
@@ -201,7 +200,7 @@ fn open_endpoint(
     for address in dial_from(seeds) {
         let listen = SocketAddr::new(address, 0);
         let binding = Binding { name: name.clone(), listen, shard: 0, hello: hello.clone() };
-        opened = quic.bind(binding, Rc::clone(&events)).map_err(ClientError::from);
+        opened = quic.bind(binding, Rc::clone(events)).map_err(ClientError::from);
         if opened.is_ok() {
             break;
         }

@@ -82,6 +82,6 @@ impl Dialler {
 pub fn local(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        timeout(Duration::from_secs(120), test).await.expect("the test ends");
+        timeout(Duration::from_mins(2), test).await.expect("the test ends");
     });
 }
