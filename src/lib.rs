@@ -38,6 +38,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`cli`] | the whole command line, as types |
+//! | [`client`] | the same store from far away, over QUIC |
 //! | [`commands`] | one file a command |
 //! | [`config`] | where values come from, what each key means, what is wrong with it |
 //! | [`host`] | one node with its certificates, its environment and HTTP |
@@ -45,6 +46,7 @@
 //! | [`shutdown`] | SIGTERM or SIGINT becomes one broadcast |
 
 pub mod cli;
+pub mod client;
 pub mod commands;
 pub mod config;
 pub mod host;
@@ -52,6 +54,7 @@ pub mod shutdown;
 pub mod surfaces;
 pub mod telemetry;
 
+pub use client::{Client, ClientError, ClientSettings, ClientTls};
 pub use config::Config;
 pub use henge_actors::{
     Answer, Context, DeleteOptions, Environment, Fate, Got, Key, Node, NodeHandle, NodeName,

@@ -19,7 +19,7 @@ use crate::{
     transport::{
         Transport,
         faults::Faults,
-        quic::{Quic, QuicSettings},
+        quic::{PEER_CONNECTIONS, Quic, QuicSettings},
         tls::{Directory, Identity, TlsError},
     },
 };
@@ -48,9 +48,10 @@ impl Environment {
     pub fn production(settings: &Settings) -> Result<Self, TlsError> {
         let clock = SystemClock::start();
         let identity = identity(settings, clock.wall())?;
-        let connections_max =
-            usize::try_from(settings.limits.connections_max).unwrap_or(usize::MAX);
-        let quic = Quic::new(identity, QuicSettings { connections_max, ..QuicSettings::default() });
+        let clients_max = usize::try_from(settings.limits.connections_max).unwrap_or(usize::MAX);
+        let connections_max = clients_max.saturating_add(PEER_CONNECTIONS);
+        let bounds = QuicSettings { connections_max, clients_max, ..QuicSettings::default() };
+        let quic = Quic::new(identity, bounds);
         let faults = settings.allow_faults.then(|| Arc::new(Faults::new()));
         let quic = match &faults {
             Some(faults) => quic.with_faults(Arc::clone(faults)),

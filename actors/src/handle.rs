@@ -28,6 +28,7 @@ use crate::{
     reports::{ClusterReport, PreferenceReport, Readiness, ReplicaReport, RingReport},
     request_event::{Op, Watch},
     settings::Settings,
+    way::{ThroughFront, Way},
 };
 
 /// The door to a node: cheap to clone, usable from any thread and any runtime.
@@ -124,17 +125,31 @@ impl NodeHandle {
     /// # }
     /// ```
     pub async fn get(&self, key: &Key, options: ReadOptions) -> Result<Answer<Got>, RequestError> {
+        self.get_by(&ThroughFront, key, options).await
+    }
+
+    pub(crate) async fn get_by(
+        &self,
+        way: &impl Way,
+        key: &Key,
+        options: ReadOptions,
+    ) -> Result<Answer<Got>, RequestError> {
         let watch = Watch::begin(&self.commons, Op::Get { r: options.r }, key.bucket());
-        let answer = self.read(key, options).await;
+        let answer = self.read(way, key, options).await;
         watch.end(&answer);
         answer
     }
 
-    async fn read(&self, key: &Key, options: ReadOptions) -> Result<Answer<Got>, RequestError> {
+    async fn read(
+        &self,
+        way: &impl Way,
+        key: &Key,
+        options: ReadOptions,
+    ) -> Result<Answer<Got>, RequestError> {
         let (shard, permit) = self.enter(key, 0)?;
         let (outcome, answer) = oneshot::channel();
         let key = key.clone();
-        self.front(shard)?.tell(BeginGet { key, options, outcome, permit });
+        way.begin(self, shard, BeginGet { key, options, outcome, permit })?;
         answer.await.unwrap_or(Err(RequestError::Interrupted))
     }
 
@@ -176,9 +191,19 @@ impl NodeHandle {
         value: Value,
         options: PutOptions,
     ) -> Result<Answer<Written>, RequestError> {
+        self.put_by(&ThroughFront, key, value, options).await
+    }
+
+    pub(crate) async fn put_by(
+        &self,
+        way: &impl Way,
+        key: &Key,
+        value: Value,
+        options: PutOptions,
+    ) -> Result<Answer<Written>, RequestError> {
         let watch = Watch::begin(&self.commons, Op::Put { w: options.w }, key.bucket());
         let bytes = value.size();
-        let answer = self.write(key, Wanted::Put(value, options), bytes).await;
+        let answer = self.write(way, key, Wanted::Put(value, options), bytes).await;
         watch.end(&answer);
         answer
     }
@@ -217,14 +242,24 @@ impl NodeHandle {
         key: &Key,
         options: DeleteOptions,
     ) -> Result<Answer<Written>, RequestError> {
+        self.delete_by(&ThroughFront, key, options).await
+    }
+
+    pub(crate) async fn delete_by(
+        &self,
+        way: &impl Way,
+        key: &Key,
+        options: DeleteOptions,
+    ) -> Result<Answer<Written>, RequestError> {
         let watch = Watch::begin(&self.commons, Op::Delete { w: options.w }, key.bucket());
-        let answer = self.write(key, Wanted::Delete(options), 0).await;
+        let answer = self.write(way, key, Wanted::Delete(options), 0).await;
         watch.end(&answer);
         answer
     }
 
     async fn write(
         &self,
+        way: &impl Way,
         key: &Key,
         wanted: Wanted,
         bytes: usize,
@@ -232,7 +267,7 @@ impl NodeHandle {
         let (shard, permit) = self.enter(key, bytes)?;
         let (outcome, answer) = oneshot::channel();
         let key = key.clone();
-        self.front(shard)?.tell(BeginPut { key, wanted, outcome, permit });
+        way.begin(self, shard, BeginPut { key, wanted, outcome, permit })?;
         answer.await.unwrap_or(Err(RequestError::Interrupted))
     }
 

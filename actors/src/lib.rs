@@ -63,6 +63,7 @@
 //! | [`store`] | the trait that a node and a client share, and its update |
 //! | [`api`], [`reports`] | what it answers to requests, and about itself |
 //! | [`events`] | what it tells through `tracing` |
+//! | [`client_protocol`] | what native clients and nodes say to each other |
 //! | [`transport`], [`storage`] | the adapters: QUIC and TLS, files and the log |
 //! | [`admission`] | a door that counts requests and bytes |
 //! | `simulation` | whole nodes in one thread, where they can crash (feature `simulation`) |
@@ -73,6 +74,8 @@ mod actor_ref;
 pub mod admission;
 pub mod api;
 mod birth;
+mod client_link;
+pub mod client_protocol;
 mod commons;
 mod coordinator;
 mod cuts;
@@ -106,6 +109,7 @@ pub mod store;
 mod supervision;
 pub mod transport;
 mod view;
+mod way;
 mod wire;
 
 pub use api::{Answer, Got, Written};

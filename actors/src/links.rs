@@ -4,26 +4,34 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 use henge_kernel::id::{NodeId, NodeName};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
     actor_ref::ActorRef,
+    client_link::ClientLink,
     events::TRANSPORT,
     messages::{
+        client_link::{ClientGone, RequestsArrived},
         gossip_membership::PeerMet,
         peer_link::{DialFailed, FramesArrived, LinkDown, LinkUp, SendControl},
     },
     peer_link::{Peer, PeerLink},
     shard::Shard,
-    transport::{DialId, Endpoint, Link, LinkId, PeerAddress, TransportEvent},
-    wire::{ControlMessage, Hello},
+    transport::{DialId, Endpoint, Lane, Link, LinkId, PeerAddress, Protocol, TransportEvent},
+    wire::{ClientHello, ControlMessage, Hello},
 };
 
 /// A shard of a peer.
 pub type PeerShard = (NodeId, u16);
 
 /// A link and the actor that uses it.
-type Owned = (Rc<dyn Link>, ActorRef<PeerLink>);
+type Owned = (Rc<dyn Link>, User);
+
+/// Who is at the other end, as the actor that talks to him.
+enum User {
+    Peer(ActorRef<PeerLink>),
+    Client(ActorRef<ClientLink>),
+}
 
 /// The endpoint of a shard with its links and the actors behind them.
 #[derive(Default)]
@@ -93,19 +101,18 @@ impl Shard {
     }
 
     /// Hands an event of the endpoint to the actor that it concerns.
-    pub fn on_transport_event(&self, event: TransportEvent) {
+    pub fn on_transport_event(self: &Rc<Self>, event: TransportEvent) {
         match event {
-            TransportEvent::Connected { link, hello, dial } => {
-                self.on_connected(link, &hello, dial);
-            }
-            TransportEvent::Frames { link, lane, frames } => {
-                if let Some((_, actor)) = self.links.up.borrow().get(&link) {
-                    actor.tell(FramesArrived { link, lane, frames });
-                }
-            }
+            TransportEvent::Connected { link, hello, dial } => match link.protocol() {
+                Protocol::Peer => self.on_connected(link, &hello, dial),
+                Protocol::Client => self.on_client(link, &hello),
+            },
+            TransportEvent::Frames { link, lane, frames } => self.on_frames(link, lane, frames),
             TransportEvent::Closed { link, reason } => {
-                if let Some((_, actor)) = self.links.up.borrow_mut().remove(&link) {
-                    actor.tell(LinkDown { link, reason });
+                match self.links.up.borrow_mut().remove(&link) {
+                    Some((_, User::Peer(actor))) => actor.tell(LinkDown { link, reason }),
+                    Some((_, User::Client(actor))) => actor.tell(ClientGone { reason }),
+                    None => {}
                 }
             }
             TransportEvent::DialFailed { dial, reason } => {
@@ -114,6 +121,32 @@ impl Shard {
                 }
             }
         }
+    }
+
+    fn on_frames(&self, link: LinkId, lane: Lane, frames: Vec<Bytes>) {
+        match self.links.up.borrow().get(&link) {
+            Some((_, User::Peer(actor))) => actor.tell(FramesArrived { link, lane, frames }),
+            Some((_, User::Client(actor))) if actor.is_connected() => {
+                actor.tell(RequestsArrived { lane, frames });
+            }
+            Some((link, User::Client(_))) => {
+                link.close("this node failed at the client's requests");
+            }
+            None => {}
+        }
+    }
+
+    /// A client has come: does it look for us?
+    fn on_client(self: &Rc<Self>, link: Rc<dyn Link>, hello: &Bytes) {
+        let accepted = ClientHello::decode(hello)
+            .map_err(|error| error.to_string())
+            .and_then(|theirs| theirs.check(&self.commons.hello(self.index)));
+        if let Err(reason) = accepted {
+            info!(target: TRANSPORT, node = self.commons.name(), client = link.peer().as_str(), reason, "a client was refused");
+            return link.close(&reason);
+        }
+        let actor = self.meet_client(Rc::clone(&link));
+        self.links.up.borrow_mut().insert(link.id(), (link, User::Client(actor)));
     }
 
     /// Two shards have met: do they belong together?
@@ -128,7 +161,7 @@ impl Shard {
         match met {
             Ok((node, theirs, actor)) => {
                 let id = link.id();
-                self.links.up.borrow_mut().insert(id, (link, actor.clone()));
+                self.links.up.borrow_mut().insert(id, (link, User::Peer(actor.clone())));
                 actor.tell(LinkUp { link: id, run: theirs.run, dialled: dial.is_some() });
                 self.links.refused.borrow_mut().remove(&theirs.name);
                 self.commons.peer_shards.insert(node, theirs.shards);

@@ -5,6 +5,7 @@
 //! event.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -16,7 +17,7 @@ use henge_kernel::{
     histogram::{class_of, upper_edge},
     time::whole_micros,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::events::ACTOR;
@@ -110,7 +111,7 @@ impl Meter {
 
     fn report_of(&self, waits: &Counts, runs: &Counts) -> ActorReport {
         ActorReport {
-            actor: self.actor,
+            actor: self.actor.into(),
             instance: self.instance.clone(),
             node: self.node.clone(),
             shard: self.shard,
@@ -131,10 +132,10 @@ impl Meter {
 
 /// One actor in numbers: depth of its mailbox, messages handled, times in microseconds (sampled,
 /// upper bound of a bucket that is at most a quarter too wide).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActorReport {
     /// The actor's name.
-    pub actor: &'static str,
+    pub actor: Cow<'static, str>,
     /// Which of several.
     pub instance: String,
     /// Name of the node.
@@ -223,7 +224,7 @@ impl Roster {
             let report = meter.report_of(&all_waits.since(waits), &all_runs.since(runs));
             info!(
                 target: ACTOR,
-                actor = report.actor,
+                actor = &*report.actor,
                 instance = report.instance,
                 node = report.node,
                 shard = report.shard,

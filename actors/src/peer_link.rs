@@ -124,7 +124,7 @@ impl PeerLink {
         }
         let Some(port) = self.peer.site.port.checked_add(self.peer.shard) else { return };
         let Site { name, host, .. } = &self.peer.site;
-        let address = PeerAddress { name: name.clone(), host: host.clone(), port };
+        let address = PeerAddress { name: Some(name.clone()), host: host.clone(), port };
         self.dialling = self.shard.links.dial(&address, &self.me);
     }
 

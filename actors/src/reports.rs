@@ -1,12 +1,15 @@
 //! What a node tells of its cluster and of itself: shapes of the JSON of the admin surface.
 
+use std::borrow::Cow;
+
 use henge_kernel::{
+    bucket::N_MAX,
     id::NodeId,
     key::Key,
     membership::{Liveness, StorageState},
     time::whole_millis,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     commons::{Commons, Phase},
@@ -14,7 +17,7 @@ use crate::{
 };
 
 /// The members of the cluster.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusterReport {
     /// Name of the cluster.
     pub cluster: String,
@@ -34,7 +37,7 @@ pub struct ClusterReport {
 }
 
 /// One member as the answering node sees it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberReport {
     /// Its name.
     pub name: String,
@@ -47,7 +50,7 @@ pub struct MemberReport {
     /// Its weight.
     pub weight: u32,
     /// `up`, `down` or `unknown`.
-    pub liveness: &'static str,
+    pub liveness: Cow<'static, str>,
     /// Whether it is suspected to be down.
     pub suspected: bool,
     /// How long it has been so, in milliseconds.
@@ -61,12 +64,12 @@ pub struct MemberReport {
 }
 
 /// What a member says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HealthReport {
     /// How late its event loop was, in milliseconds.
     pub loop_lag_ms: u32,
     /// `ok`, `full` or `poisoned`.
-    pub storage: &'static str,
+    pub storage: Cow<'static, str>,
     /// How far its wall clock is off this node's, in milliseconds, as far as can be told.
     pub clock_offset_ms: Option<i64>,
 }
@@ -85,12 +88,12 @@ impl ClusterReport {
                 address: format!("{}:{}", site.host, site.port),
                 zone: site.zone.to_string(),
                 weight: site.weight,
-                liveness: match liveness {
+                liveness: Cow::Borrowed(match liveness {
                     _ if own => "up",
                     Liveness::Up => "up",
                     Liveness::Down => "down",
                     Liveness::Unknown => "unknown",
-                },
+                }),
                 suspected: state.is_some_and(|state| state.suspected),
                 since_ms: state.map_or(0, |state| whole_millis(now.since(state.since))),
                 owns: cluster.ring.owned_by(node),
@@ -103,7 +106,7 @@ impl ClusterReport {
                     let health = state.health?;
                     Some(HealthReport {
                         loop_lag_ms: health.loop_lag_ms,
-                        storage: storage_text(health.storage),
+                        storage: storage_text(health.storage).into(),
                         clock_offset_ms: state.clock_offset_ms,
                     })
                 }),
@@ -133,7 +136,7 @@ fn storage_text(state: StorageState) -> &'static str {
 }
 
 /// The ring.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RingReport {
     /// Its epoch.
     pub epoch: u64,
@@ -148,7 +151,7 @@ pub struct RingReport {
 }
 
 /// What one node owns.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OwnerReport {
     /// The node.
     pub name: String,
@@ -185,8 +188,63 @@ impl RingReport {
     }
 }
 
+/// What a client needs to send each request to a home of its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingReport {
+    /// Epoch of the ring.
+    pub epoch: u64,
+    /// Partitions.
+    pub partitions: u16,
+    /// The nodes and where they are reached.
+    pub nodes: Vec<RoutingNode>,
+    /// Of each partition, in token order, the places in `nodes` of as many homes as a bucket can
+    /// have at most, in the order of the ring.
+    pub homes: Vec<Vec<u16>>,
+}
+
+/// A node as clients reach it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingNode {
+    /// Its name.
+    pub name: String,
+    /// Host of its endpoints.
+    pub host: String,
+    /// UDP port of its shard 0; shard k listens on this port plus k.
+    pub port: u16,
+    /// How many shards it has, if the node that answers has ever met it.
+    pub shards: Option<u16>,
+}
+
+impl RoutingReport {
+    pub(crate) fn of(commons: &Commons) -> Self {
+        let cluster = commons.cluster.load();
+        let ring = &cluster.ring;
+        let shards = |node: NodeId| {
+            let own = (node == commons.node).then_some(commons.shards);
+            own.or_else(|| commons.peer_shards.get(&node).map(|shards| *shards))
+        };
+        let nodes = cluster.nodes.iter().map(|(node, site)| RoutingNode {
+            name: site.name.to_string(),
+            host: site.host.clone(),
+            port: site.port,
+            shards: shards(*node),
+        });
+        let place = |home: &NodeId| {
+            let place = cluster.nodes.keys().position(|node| node == home)?;
+            u16::try_from(place).ok()
+        };
+        let homes = |partition| ring.homes(partition, N_MAX).iter().filter_map(place).collect();
+        Self {
+            epoch: ring.epoch(),
+            partitions: ring.partitions().get(),
+            nodes: nodes.collect(),
+            homes: ring.partitions().all().map(homes).collect(),
+        }
+    }
+}
+
 /// Who is asked for a key.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PreferenceReport {
     /// Token of the key, in hexadecimal.
     pub token: String,
@@ -220,7 +278,7 @@ impl PreferenceReport {
 }
 
 /// The record of a key as one node has it: no coordination, no repair.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplicaReport {
     /// The node.
     pub node: String,
@@ -245,12 +303,12 @@ pub struct ReplicaReport {
 }
 
 /// One version of a record.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VersionReport {
     /// Its dot, as `uid.epoch.counter` with the uid in hexadecimal.
     pub dot: String,
     /// `value` or `tombstone`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Size of the value in bytes.
     pub size: usize,
     /// Its stamp, in milliseconds.
@@ -264,7 +322,7 @@ pub struct VersionReport {
 }
 
 /// One actor in a history.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistoryReport {
     /// Whose writes: `uid.epoch`.
     pub actor: String,

@@ -12,6 +12,7 @@ use henge_kernel::coordination::hedge::Hedging;
 use crate::{
     actor_ref::ActorRef,
     admission::Admission,
+    client_link::ClientLink,
     commons::Commons,
     coordinator::Coordinator,
     deadline_wheel::DeadlineWheel,
@@ -20,6 +21,7 @@ use crate::{
     meter::Meter,
     storage_shard::StorageShard,
     supervision::{Child, Guardian},
+    transport::Link,
 };
 
 /// One shard: one thread, one log, one endpoint, and the actors around them.
@@ -37,10 +39,14 @@ pub struct Shard {
     /// The door to the time after the answer: a peer that is silent until it is known as down must
     /// not take the places of requests that come.
     pub tails: Arc<Admission>,
+    /// The door for answers that wait until their clients have read what was sent before.
+    pub unread: Arc<Admission>,
     storage: OnceCell<ActorRef<StorageShard>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
     /// All coordinators of the shard are measured as one.
     coordinators: Arc<Meter>,
+    /// And so are all actors that talk to its clients.
+    clients: Arc<Meter>,
 }
 
 /// Requests of one shard that are answered but not finished; their values have the bound of those
@@ -51,9 +57,11 @@ impl Shard {
     /// A shard without actors.
     pub fn new(commons: Arc<Commons>, index: u16) -> Rc<Self> {
         let wheel = DeadlineWheel::start(Arc::clone(&commons.environment.clock));
-        let tails = Admission::new(TAILS_MAX, commons.settings.limits.request_bytes_in_flight_max);
-        let name = Coordinator::NAME;
-        let coordinators = commons.roster.enlist(commons.name(), index, name, String::new());
+        let bytes_max = commons.settings.limits.request_bytes_in_flight_max;
+        let tails = Admission::new(TAILS_MAX, bytes_max);
+        let unread = Admission::new(TAILS_MAX, bytes_max);
+        let meter = |name| commons.roster.enlist(commons.name(), index, name, String::new());
+        let (coordinators, clients) = (meter(Coordinator::NAME), meter(ClientLink::NAME));
         Rc::new(Self {
             commons,
             index,
@@ -62,8 +70,10 @@ impl Shard {
             hedging: RefCell::default(),
             storage: OnceCell::new(),
             tails,
+            unread,
             idle: RefCell::default(),
             coordinators,
+            clients,
         })
     }
 
@@ -112,6 +122,12 @@ impl Shard {
     /// Takes back a coordinator whose request is finished.
     pub fn give_back(&self, coordinator: ActorRef<Coordinator>) {
         self.idle.borrow_mut().push(coordinator);
+    }
+
+    /// Starts an actor for one client's link. The endpoint bounds them.
+    pub fn meet_client(self: &Rc<Self>, link: Rc<dyn Link>) -> ActorRef<ClientLink> {
+        let meter = Arc::clone(&self.clients);
+        Child::start(self.guardian(), meter, |me| ClientLink::new(me, Rc::clone(self), link))
     }
 
     /// Tells membership what became of the storage, if it is there already.

@@ -98,7 +98,7 @@ fn version_report(version: &Version) -> VersionReport {
     };
     VersionReport {
         dot: dot_text(version.dot),
-        kind,
+        kind: kind.into(),
         size,
         stamp: version.stamp.0,
         write_id: format!("{:032x}", version.write_id.0),

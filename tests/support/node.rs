@@ -3,7 +3,7 @@
 use std::{
     net::{SocketAddr, UdpSocket},
     path::Path,
-    sync::{Arc, mpsc},
+    sync::mpsc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -11,15 +11,9 @@ use std::{
 use henge::surfaces::http::HttpServer;
 use henge_actors::{
     Node, NodeHandle,
-    environment::{Clock as _, Environment, SystemClock, SystemEntropy},
+    environment::Environment,
     reports::Readiness,
     settings::{ClusterName, LayoutEntry, Settings, ShardCount},
-    storage::disk_files::FileDisk,
-    transport::{
-        faults::Faults,
-        quic::{Quic, QuicSettings},
-        tls::Directory,
-    },
 };
 use henge_kernel::{bucket::BucketProperties, id::NodeName};
 use tempfile::TempDir;
@@ -45,7 +39,7 @@ impl TestNode {
         let (stop, asked_to_stop) = oneshot::channel();
         let thread = thread::spawn(move || {
             actix::System::new().block_on(async move {
-                let environment = environment(&settings);
+                let environment = Environment::production(&settings).unwrap();
                 let node = Node::start(settings, environment).await.unwrap();
                 let listen = SocketAddr::from(([127, 0, 0, 1], 0));
                 let http = HttpServer::start(listen, node.handle()).unwrap();
@@ -86,23 +80,6 @@ impl Drop for TestNode {
     }
 }
 
-/// What a node of production gets, with faults that can be injected.
-pub fn environment(settings: &Settings) -> Environment {
-    let clock = Arc::new(SystemClock::start());
-    let tls = Directory::new(&settings.tls.dir, settings.cluster.name.as_str()).unwrap();
-    tls.generate_missing(&settings.node.name, clock.wall()).unwrap();
-    let identity = tls.load_node(&settings.node.name, clock.wall()).unwrap();
-    let faults = Arc::new(Faults::default());
-    let transport = Quic::new(identity, QuicSettings::default()).with_faults(Arc::clone(&faults));
-    Environment {
-        clock,
-        entropy: Arc::new(SystemEntropy),
-        transport: Arc::new(transport),
-        disk: Arc::new(FileDisk),
-        faults: Some(faults),
-    }
-}
-
 /// Settings for nodes called `names` that form a cluster on free ports, with data below `dir`.
 pub fn settings(names: &[&str], dir: &Path) -> Vec<Settings> {
     // All are held until all are known, so that none is given twice.
@@ -121,6 +98,7 @@ pub fn settings(names: &[&str], dir: &Path) -> Vec<Settings> {
         let mut settings = Settings::member(ClusterName::default(), layout.clone(), name, data_dir);
         settings.node.shards = Some(ShardCount::ONE);
         settings.tls.dir = dir.join("tls");
+        settings.tls.generate = true;
         settings
     };
     layout.iter().map(member).collect()

@@ -2,10 +2,11 @@
 //!
 //! | message | from | to | between nodes |
 //! | --- | --- | --- | --- |
-//! | `BeginGet` `BeginPut` `BeginList` | `NodeHandle` | `Front`, then `Coordinator` | |
+//! | `BeginGet` `BeginPut` `BeginList` | `NodeHandle`, `ClientLink` | `Front`, then `Coordinator` | |
 //! | `Get` `Put` `Delete` | actors of the program that embeds the node | `Front` | |
 //! | `MemberJudged` `ShardsKnown` | `GossipMembership` | `Front` | |
 //! | `CloseEndpoint` | `Node` | `Front` | |
+//! | `RequestsArrived` `ClientGone` | the endpoint | `ClientLink` | |
 //! | `BeginForwarded` | `PeerLink` | `Coordinator` | `Write` |
 //! | `ReplicaAnswered` | whoever holds its `ReplyTo` | `Coordinator` | |
 //! | `DeadlinePassed` | the deadline wheel | `Coordinator` | |
@@ -32,6 +33,7 @@
 //! message of its own; who is no actor waits for a oneshot, who embeds the node for actix's. What an actor tells itself stays in its
 //! own file.
 
+pub mod client_link;
 pub mod coordinator;
 pub mod front;
 pub mod gossip_membership;

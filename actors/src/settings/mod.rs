@@ -244,7 +244,7 @@ pub struct LimitSettings {
     /// Bytes of values of client requests in flight in one shard; at least four times
     /// `value_bytes_max`, at most 4 GiB, default 64 MiB.
     pub request_bytes_in_flight_max: u64,
-    /// Connections to one listener (the endpoint of a shard, HTTP); 16 to 65,536, default 1,024.
+    /// Connections of clients to one listener (the endpoint of a shard, HTTP); 16 to 65,536, default 1,024.
     pub connections_max: u32,
 }
 

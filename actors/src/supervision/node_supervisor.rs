@@ -11,6 +11,7 @@ use tracing::error;
 
 use crate::{
     actor_ref::{ActorRef, Told},
+    client_link::ClientLink,
     commons::{Commons, Ending},
     coordinator::Coordinator,
     events::ACTOR,
@@ -64,8 +65,8 @@ impl Handler<Told<ChildDown>> for NodeSupervisor {
 
     fn handle(&mut self, told: Told<ChildDown>, _: &mut Self::Context) {
         let (down, _handling) = self.me.open(told);
-        // A coordinator serves one request at a time; the pool starts another in its place.
-        if down.actor == Coordinator::NAME {
+        // They serve one request or one client; another is started for the next.
+        if [Coordinator::NAME, ClientLink::NAME].contains(&down.actor) {
             return;
         }
         error!(

@@ -114,7 +114,7 @@ pub(super) async fn write_first(stream: &mut SendStream, frame: &Bytes) -> Resul
 pub(super) async fn read_first(stream: &mut RecvStream, lane: Lane) -> Result<Bytes, LaneError> {
     let mut prefix = [0; PREFIX];
     read_exact(stream, lane, &mut prefix).await?;
-    let mut frame = vec![0; frame_length(lane, prefix)?];
+    let mut frame = vec![0; frame_length(lane, lane.frame_bytes_max(), prefix)?];
     read_exact(stream, lane, &mut frame).await?;
     Ok(Bytes::from(frame))
 }
@@ -130,9 +130,8 @@ async fn read_exact(
     })
 }
 
-/// The length in `prefix`, if `lane` carries frames of that length.
-fn frame_length(lane: Lane, prefix: [u8; PREFIX]) -> Result<usize, LaneError> {
-    let max = lane.frame_bytes_max();
+/// The length in `prefix`, if it is at most `max`.
+fn frame_length(lane: Lane, max: usize, prefix: [u8; PREFIX]) -> Result<usize, LaneError> {
     let size = usize::try_from(u32::from_le_bytes(prefix)).unwrap_or(usize::MAX);
     if size > max { Err(LaneError::FrameTooLarge { lane, size, max }) } else { Ok(size) }
 }
@@ -174,7 +173,8 @@ impl Outbox {
             return Err(SendError::Closed);
         }
         let bytes = queue.bytes + PREFIX + size;
-        if bytes > self.bytes_max {
+        // A frame alone is taken, however long it is: else it could never be sent.
+        if bytes > self.bytes_max && queue.bytes > 0 {
             return Err(SendError::Busy { queued: queue.bytes, max: self.bytes_max });
         }
         queue.bytes = bytes;
@@ -243,6 +243,7 @@ impl Queue {
 /// Cuts frames out of a stream of chunks.
 pub(super) struct Deframer {
     lane: Lane,
+    frame_bytes_max: usize,
     /// A length of which not all bytes are in.
     prefix: BytesMut,
     /// A frame of which not all bytes are in, and its length.
@@ -250,8 +251,8 @@ pub(super) struct Deframer {
 }
 
 impl Deframer {
-    pub(super) fn new(lane: Lane) -> Self {
-        Self { lane, prefix: BytesMut::with_capacity(PREFIX), partial: None }
+    pub(super) fn new(lane: Lane, frame_bytes_max: usize) -> Self {
+        Self { lane, frame_bytes_max, prefix: BytesMut::with_capacity(PREFIX), partial: None }
     }
 
     /// Takes the next `chunk` and appends the frames that it completes to `frames`.
@@ -275,7 +276,7 @@ impl Deframer {
         self.prefix.put(chunk.split_to(missing));
         let Ok(prefix) = <[u8; PREFIX]>::try_from(&self.prefix[..]) else { return Ok(()) };
         self.prefix.clear();
-        let length = frame_length(self.lane, prefix)?;
+        let length = frame_length(self.lane, self.frame_bytes_max, prefix)?;
         if chunk.len() >= length {
             frames.push(chunk.split_to(length));
         } else {
@@ -305,13 +306,15 @@ impl Deframer {
     }
 }
 
-/// Reads frames from `stream` and hands them to `deliver`, one batch per read, until the lane fails.
+/// Reads frames of at most `frame_bytes_max` from `stream` and hands them to `deliver`, one batch per
+/// read, until the lane fails.
 pub(super) async fn read_frames(
     stream: &mut RecvStream,
     lane: Lane,
+    frame_bytes_max: usize,
     mut deliver: impl FnMut(Vec<Bytes>),
 ) -> LaneError {
-    let mut deframer = Deframer::new(lane);
+    let mut deframer = Deframer::new(lane, frame_bytes_max);
     let mut chunks = [const { Bytes::new() }; CHUNKS_PER_READ];
     let mut frames_this_turn = 0;
     loop {
@@ -341,6 +344,9 @@ pub(super) async fn read_frames(
 mod tests {
     use super::*;
 
+    const CONTROL_MAX: usize = Lane::Control.frame_bytes_max();
+    const REQUEST_MAX: usize = Lane::Request.frame_bytes_max();
+
     fn encoded(frames: &[Vec<u8>]) -> Vec<u8> {
         let mut wire = Vec::new();
         for frame in frames {
@@ -357,7 +363,7 @@ mod tests {
             cuts in proptest::collection::vec(1usize..50, 1..50),
         ) {
             let mut wire = Bytes::from(encoded(&frames));
-            let mut deframer = Deframer::new(Lane::Control);
+            let mut deframer = Deframer::new(Lane::Control, CONTROL_MAX);
             let mut seen = Vec::new();
             for cut in cuts.iter().cycle() {
                 if wire.is_empty() {
@@ -373,7 +379,7 @@ mod tests {
     fn a_whole_frame_is_not_copied() {
         let wire = Bytes::from(encoded(&[vec![7; 100], vec![8; 100]]));
         let mut frames = Vec::new();
-        Deframer::new(Lane::Request).feed(wire.clone(), &mut frames).unwrap();
+        Deframer::new(Lane::Request, REQUEST_MAX).feed(wire.clone(), &mut frames).unwrap();
         assert_eq!(frames[1].as_ptr(), wire[108..].as_ptr());
     }
 
@@ -381,7 +387,7 @@ mod tests {
     fn a_frame_above_the_limit_is_refused_by_its_length_alone() {
         let claim = u32::try_from(Lane::Control.frame_bytes_max() + 1).unwrap();
         let wire = Bytes::copy_from_slice(&claim.to_le_bytes());
-        let refused = Deframer::new(Lane::Control).feed(wire, &mut Vec::new());
+        let refused = Deframer::new(Lane::Control, CONTROL_MAX).feed(wire, &mut Vec::new());
         assert!(matches!(refused, Err(LaneError::FrameTooLarge { size: 65_537, max: 65_536, .. })));
     }
 
@@ -389,7 +395,7 @@ mod tests {
     fn a_claimed_length_allocates_little() {
         let mut wire = encoded(&[vec![1; Lane::Request.frame_bytes_max()]]);
         wire.truncate(PREFIX + 1);
-        let mut deframer = Deframer::new(Lane::Request);
+        let mut deframer = Deframer::new(Lane::Request, REQUEST_MAX);
         deframer.feed(Bytes::from(wire), &mut Vec::new()).unwrap();
         assert!(deframer.partial.unwrap().0.capacity() <= CLAIM_BYTES_MAX);
     }

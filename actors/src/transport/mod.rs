@@ -9,8 +9,9 @@
 //! | `tls/` | who may talk: the CA of a cluster, certificates of nodes and clients |
 //! | `simulated/` | a seeded network in memory, for tests (feature `simulation`) |
 //!
-//! A [`Link`] joins one shard here with one shard of a peer whose name its certificate proved. What a
-//! frame means is the business of `wire`; how long to wait before the next dial that of the actor
+//! A [`Link`] joins one shard here with one shard of a peer, or with a client, whose name its
+//! certificate proved. Both protocols have the same lanes and frames ([`Protocol`]). What a frame
+//! means is the business of `wire`; how long to wait before the next dial that of the actor
 //! which dialled. Sends never wait: a frame is taken at once, or refused at once because the peer
 //! is slow or gone, and the caller does what it can then: another replica, another time.
 //!
@@ -42,6 +43,9 @@ pub const REQUEST_FRAME_BYTES_MAX: usize = 32 << 20;
 /// The longest frame on [`Lane::Control`], in bytes; also the longest hello.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 64 << 10;
 
+/// The longest frame that a node takes from a client, in bytes: the longest value and its header.
+pub const CLIENT_FRAME_BYTES_MAX: usize = 4 << 20;
+
 /// What lets a shard talk to the shards of other nodes.
 pub trait Transport: Send + Sync {
     /// Opens the endpoint of one shard on the calling thread, which must be inside a tokio
@@ -56,9 +60,9 @@ pub trait Transport: Send + Sync {
 /// What an endpoint is and says of itself.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// The node's own name; its certificate must prove it.
+    /// The node's or the client's own name; its certificate must prove it.
     pub name: NodeName,
-    /// Where to listen. Port 0 lets the system choose: see [`Endpoint::local_address`].
+    /// Where to listen; a client's endpoint only dials from there. Port 0 lets the system choose: see [`Endpoint::local_address`].
     pub listen: SocketAddr,
     /// Which shard of the node this is.
     pub shard: u16,
@@ -88,8 +92,9 @@ pub trait Endpoint {
 /// Where a shard of a peer is, and who must be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerAddress {
-    /// The name that its certificate must prove.
-    pub name: NodeName,
+    /// The name that its certificate must prove; a client may leave it open, and takes any node of
+    /// its cluster.
+    pub name: Option<NodeName>,
     /// A DNS name or an IP address.
     pub host: String,
     /// The UDP port of the wanted shard.
@@ -101,7 +106,10 @@ pub trait Link {
     /// Its identity, unique within its endpoint and never reused.
     fn id(&self) -> LinkId;
 
-    /// The peer's name, as its certificate proved it.
+    /// What it is for.
+    fn protocol(&self) -> Protocol;
+
+    /// The name of the node or client at the other end, as its certificate proved it.
     fn peer(&self) -> &NodeName;
 
     /// Takes `frame` for sending, or refuses it; it never waits. A frame that was taken and then
@@ -111,6 +119,15 @@ pub trait Link {
     /// Closes the link, telling the peer the `reason`. Frames not yet sent are lost; some may still
     /// come in before [`TransportEvent::Closed`]. Idempotent.
     fn close(&self, reason: &str);
+}
+
+/// What a link is for. The certificates decide who may use it for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// Nodes among themselves.
+    Peer,
+    /// A client, which dials, and a node.
+    Client,
 }
 
 /// Names a dial of one endpoint.

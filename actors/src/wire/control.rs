@@ -53,7 +53,7 @@ struct RegistersHeader<'a> {
 
 #[derive(Encode, BorrowDecode)]
 #[expect(clippy::struct_excessive_bools, reason = "a flat form of what travels")]
-struct RegisterBody<'a> {
+pub(super) struct RegisterBody<'a> {
     name: &'a [u8],
     counter: u64,
     setter: u64,
@@ -119,7 +119,7 @@ impl ControlMessage {
 }
 
 impl<'a> RegisterBody<'a> {
-    fn of(register: &'a BucketRegister) -> Self {
+    pub(super) fn of(register: &'a BucketRegister) -> Self {
         let properties = &register.properties;
         let BucketProperties { n, r, w, pr, pw, .. } = *properties;
         Self {
@@ -136,7 +136,7 @@ impl<'a> RegisterBody<'a> {
         }
     }
 
-    fn own(self) -> Result<BucketRegister, MalformedFrame> {
+    pub(super) fn own(self) -> Result<BucketRegister, MalformedFrame> {
         let rule = |reason: String| MalformedFrame::Rule { reason };
         check_bucket(self.name).map_err(|error| rule(error.to_string()))?;
         let [n, r, w, pr, pw] = self.quorums;

@@ -1,4 +1,4 @@
-//! What travels between nodes: frames of a bounded header and a raw tail.
+//! What travels between nodes, and from and to clients: frames of a bounded header and a raw tail.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -7,7 +7,13 @@
 //! | `request`, `reply` | the request lane |
 //! | `failure` | errors inside replies |
 //! | `control` | the control lane |
+//! | `client_hello`, `client_request`, `client_reply` | the protocol of clients |
 
+mod client_hello;
+mod client_reply;
+mod client_request;
+#[cfg(test)]
+mod client_tests;
 mod codec;
 mod control;
 mod failure;
@@ -21,6 +27,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use client_hello::ClientHello;
+pub use client_reply::{ClientAnswer, ClientReply};
+pub use client_request::{ClientQuestion, ClientRequest, ReportOf};
 pub use codec::{HeaderTooLong, MalformedFrame};
 pub use control::{ControlMessage, REGISTERS_PER_MESSAGE_MAX};
 pub use hello::{Hello, PROTOCOL_MAX, PROTOCOL_MIN};

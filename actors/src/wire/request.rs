@@ -135,7 +135,7 @@ enum ContentBody<'a> {
 }
 
 #[derive(Encode, BorrowDecode)]
-struct WireKey<'a>(&'a [u8], &'a [u8]);
+pub(super) struct WireKey<'a>(&'a [u8], &'a [u8]);
 
 #[derive(Encode, BorrowDecode)]
 struct Named(u64, u64);
@@ -153,11 +153,11 @@ impl From<Named> for RegisterVersion {
 }
 
 impl<'a> WireKey<'a> {
-    fn of(key: &'a Key) -> Self {
+    pub(super) fn of(key: &'a Key) -> Self {
         Self(key.bucket(), key.key())
     }
 
-    fn own(self) -> Result<Key, MalformedFrame> {
+    pub(super) fn own(self) -> Result<Key, MalformedFrame> {
         // Copied out of the receive buffer: a key may be kept for long.
         Key::new(Bytes::copy_from_slice(self.0), Bytes::copy_from_slice(self.1))
             .map_err(|error| MalformedFrame::Rule { reason: error.to_string() })

@@ -50,8 +50,12 @@ fn a_dial_of_nobody_fails_after_a_second() {
     simulate(async {
         let network = SimulatedNetwork::new(1, lossless());
         let a = Probe::bind(&network, "n1", 7401);
-        a.endpoint.dial(&PeerAddress { name: name("n9"), host: "10.0.0.1".into(), port: 9 });
-        a.endpoint.dial(&PeerAddress { name: name("n9"), host: "no.such.host".into(), port: 9 });
+        a.endpoint.dial(&PeerAddress { name: Some(name("n9")), host: "10.0.0.1".into(), port: 9 });
+        a.endpoint.dial(&PeerAddress {
+            name: Some(name("n9")),
+            host: "no.such.host".into(),
+            port: 9,
+        });
         pass(999).await;
         assert!(a.seen().is_empty());
         pass(2).await;
@@ -66,7 +70,7 @@ fn a_dial_that_finds_someone_else_fails_and_names_both() {
     simulate(async {
         let network = SimulatedNetwork::new(1, lossless());
         let (a, b) = (Probe::bind(&network, "n1", 7401), Probe::bind(&network, "n2", 7402));
-        a.endpoint.dial(&PeerAddress { name: name("n3"), ..b.address.clone() });
+        a.endpoint.dial(&PeerAddress { name: Some(name("n3")), ..b.address.clone() });
         pass(10).await;
         let failures = a.failures();
         assert_eq!(failures.len(), 1);

@@ -75,7 +75,7 @@ impl Probe {
         let events = watch(Rc::clone(&link), Rc::clone(&seen));
         let endpoint = network.transport().bind(binding, events)?;
         let port = endpoint.local_address().port();
-        let address = PeerAddress { name: name(title), host: "10.0.0.1".into(), port };
+        let address = PeerAddress { name: Some(name(title)), host: "10.0.0.1".into(), port };
         Ok(Self { address, endpoint, link, seen })
     }
 

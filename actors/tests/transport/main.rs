@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod certificates;
+mod clients;
 mod cuts;
 mod links;
 mod memory;

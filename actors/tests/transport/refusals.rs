@@ -24,7 +24,7 @@ use super::support::{Cluster, Host, link, name, now, patient, run};
 const PEER: &[u8] = b"henge-peer/1";
 
 /// Connects by bare QUIC, with the certificate called `stem` in `dir`.
-async fn connect(
+pub async fn connect(
     dir: &Path,
     stem: Option<&str>,
     protocol: &[u8],
@@ -53,7 +53,7 @@ async fn connect(
 }
 
 /// What the connection ends with, seen from the outside.
-async fn end(connection: Result<Connection, ConnectionError>) -> String {
+pub async fn end(connection: Result<Connection, ConnectionError>) -> String {
     match connection {
         Ok(connection) => connection.closed().await.to_string(),
         Err(error) => error.to_string(),
@@ -103,7 +103,7 @@ fn a_node_under_another_name_than_dialled_is_refused() {
     run(async {
         let cluster = Cluster::new("stones");
         let (a, b) = (cluster.host("a"), cluster.host("b"));
-        let dial = a.endpoint.dial(&PeerAddress { name: name("c"), ..b.peer() });
+        let dial = a.endpoint.dial(&PeerAddress { name: Some(name("c")), ..b.peer() });
         let reason = a.dial_failed(dial).await;
         assert!(reason.contains("not valid for name \"c\""), "{reason}");
         assert!(b.nothing_happened());
@@ -164,7 +164,7 @@ fn nobody_comes_in_without_certificate_or_by_an_unknown_protocol() {
         let dir = cluster.dir.path();
         let reason = end(connect(dir, None, PEER, &a).await).await;
         assert!(reason.to_lowercase().contains("certificate"), "{reason}");
-        for protocol in [&b"henge-peer/2"[..], b"henge-client/1", b"h3"] {
+        for protocol in [&b"henge-peer/2"[..], b"henge-client/2", b"h3"] {
             let reason = end(connect(dir, Some("b"), protocol, &a).await).await;
             assert!(reason.contains("120") || reason.contains("application protocol"), "{reason}");
         }
@@ -288,12 +288,17 @@ fn an_endpoint_must_carry_its_own_name_and_a_short_hello() {
 }
 
 #[test]
-fn a_client_certificate_opens_no_endpoint() {
+fn the_endpoint_of_a_client_takes_nobody_in() {
     run(async {
         let cluster = Cluster::new("stones");
         cluster.certificates.issue(Issue::Client { name: &name("a") }, now()).unwrap();
         let directory: &Directory = &cluster.certificates;
         let quic = Quic::new(directory.load_client(now()).unwrap(), patient());
-        assert!(Host::bind(&quic, "a", (Ipv4Addr::LOCALHOST, 0).into()).is_err());
+        let client = Host::bind(&quic, "a", (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let node = cluster.quick_host("b");
+        node.dial_failed(node.endpoint.dial(&client.peer())).await;
+        assert!(client.nothing_happened());
+        let other = Host::bind(&quic, "b", (Ipv4Addr::LOCALHOST, 0).into()).err().unwrap();
+        assert!(other.to_string().contains("not a node or client b"), "{other}");
     });
 }

@@ -124,7 +124,11 @@ impl Host {
 
     pub fn peer(&self) -> PeerAddress {
         let address = self.address();
-        PeerAddress { name: name(&self.node), host: address.ip().to_string(), port: address.port() }
+        PeerAddress {
+            name: Some(name(&self.node)),
+            host: address.ip().to_string(),
+            port: address.port(),
+        }
     }
 
     #[allow(clippy::await_holding_refcell_ref, reason = "one test, one reader")]

@@ -98,7 +98,7 @@ fn a_node_whose_disk_fails_takes_no_more_writes_says_so_and_others_go_on() {
         assert_eq!(texts(&got), ["v"]);
         pass(2_000).await;
         let seen = world.node("b").cluster();
-        let health = seen.members.iter().find(|member| member.name == "a").unwrap().health;
+        let health = seen.members.into_iter().find(|member| member.name == "a").unwrap().health;
         assert_eq!(health.unwrap().storage, "poisoned");
     });
 }
@@ -144,7 +144,7 @@ fn a_log_that_failed_to_sync_stays_shut_when_its_shard_gets_up_again() {
         assert!(world.node("a").replica(&key("k")).await.unwrap().digest.is_some());
         pass(2_000).await;
         let seen = world.node("b").cluster();
-        let health = seen.members.iter().find(|member| member.name == "a").unwrap().health;
+        let health = seen.members.into_iter().find(|member| member.name == "a").unwrap().health;
         assert_eq!(health.unwrap().storage, "poisoned");
     });
 }

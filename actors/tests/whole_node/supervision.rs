@@ -203,7 +203,10 @@ fn every_actor_reports_itself_each_interval_and_each_fall_at_once() {
     };
     let metrics: Vec<_> = named("actor_metrics").filter(|event| event["node"] == "a").collect();
     let reporting: BTreeSet<&str> = metrics.iter().map(|event| event["actor"].as_str()).collect();
-    assert_eq!(reporting, NodeHandle::ACTORS.into_iter().chain(["NodeSupervisor"]).collect());
+    assert_eq!(
+        reporting,
+        NodeHandle::ACTORS.into_iter().chain(["ClientLink", "NodeSupervisor"]).collect()
+    );
     let storage = metrics.iter().find(|event| event["actor"] == "StorageShard").unwrap();
     assert!(storage["handled"].parse::<u64>().unwrap() >= 20, "{storage:?}");
     for field in

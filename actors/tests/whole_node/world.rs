@@ -218,9 +218,10 @@ impl World {
     }
 
     /// Whether `observer` takes `peer` as up, down or unknown.
-    pub fn sees(&self, observer: &str, peer: &str) -> &'static str {
+    pub fn sees(&self, observer: &str, peer: &str) -> String {
         let report = self.node(observer).cluster();
-        report.members.iter().find(|member| member.name == peer).unwrap().liveness
+        let member = report.members.into_iter().find(|member| member.name == peer);
+        member.unwrap().liveness.into_owned()
     }
 
     /// Waits until every observer sees `peer` so; returns how long that took, in ms.

@@ -40,8 +40,15 @@ pub enum Setting {
 }
 
 /// A value of a kind that no property has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsuitable;
+
+impl Serialize for Unsuitable {
+    /// As one of the kinds that it stands for, so that it is read as what it is.
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq([(); 0])
+    }
+}
 
 impl<'de> Deserialize<'de> for Unsuitable {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -17,7 +17,7 @@ use quinn::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
-    PEER_PROTOCOL, PROTOCOLS,
+    PROTOCOLS,
     reset::{Cids, ShardKey},
 };
 use crate::transport::{TransportError, tls::Identity};
@@ -103,12 +103,13 @@ pub(super) fn server(
     Ok(config)
 }
 
-/// What we are to those whom we dial.
+/// What we are to those whom we dial, for `protocol`.
 pub(super) fn client(
     identity: &Identity,
+    protocol: &[u8],
     transport: Arc<TransportConfig>,
 ) -> Result<ClientConfig, TransportError> {
-    let crypto = QuicClientConfig::try_from(identity.client(PEER_PROTOCOL)?).map_err(refused)?;
+    let crypto = QuicClientConfig::try_from(identity.client(protocol)?).map_err(refused)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(transport);
     Ok(config)

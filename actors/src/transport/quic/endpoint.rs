@@ -13,18 +13,25 @@ use tokio::time::timeout;
 
 use super::{
     QuicSettings,
-    link::{CLOSED, Established, LinkError, QuicLink, establish},
+    link::{CLOSED, Established, LinkError, QuicLink, Side, establish},
 };
 use crate::transport::{
-    Binding, DialId, Endpoint, LinkId, PeerAddress, TransportError, TransportEvent,
+    Binding, DialId, Endpoint, LinkId, PeerAddress, Protocol, TransportError, TransportEvent,
 };
 
 /// How long a closed endpoint may take to tell its peers.
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
+/// Where an endpoint belongs, as its certificate says.
+pub(super) struct Home {
+    pub(super) cluster: Box<str>,
+    /// What it dials for.
+    pub(super) protocol: Protocol,
+}
+
 /// What the tasks of an endpoint share.
 pub(super) struct Shared {
-    pub(super) cluster: Box<str>,
+    pub(super) home: Home,
     pub(super) binding: Binding,
     pub(super) settings: QuicSettings,
     endpoint: quinn::Endpoint,
@@ -33,6 +40,7 @@ pub(super) struct Shared {
     closing: RefCell<Option<String>>,
     dials: Cell<u64>,
     links: Cell<u64>,
+    clients: Cell<usize>,
 }
 
 impl Shared {
@@ -42,6 +50,30 @@ impl Shared {
 
     pub(super) fn next_link(&self) -> LinkId {
         LinkId(next(&self.links))
+    }
+
+    /// Whether a link of `protocol` is one of a client to this node.
+    pub(super) fn serves(&self, protocol: Protocol) -> bool {
+        protocol == Protocol::Client && self.home.protocol == Protocol::Peer
+    }
+
+    /// A link of `protocol` comes up; refused if it is of one client too many.
+    pub(super) fn admit(&self, protocol: Protocol) -> Result<(), LinkError> {
+        let (clients, max) = (self.clients.get(), self.settings.clients_max);
+        if self.serves(protocol) {
+            if clients >= max {
+                return Err(LinkError::TooManyClients { max });
+            }
+            self.clients.set(clients + 1);
+        }
+        Ok(())
+    }
+
+    /// A link of `protocol` is gone.
+    pub(super) fn dismiss(&self, protocol: Protocol) {
+        if self.serves(protocol) {
+            self.clients.set(self.clients.get().saturating_sub(1));
+        }
     }
 
     /// Why we closed, if it was the whole endpoint.
@@ -71,7 +103,7 @@ impl Shared {
         let limit = self.settings.handshake_timeout;
         let met = timeout(limit, async {
             let connection = incoming.await?;
-            let established = establish(&self, &connection, None).await;
+            let established = establish(&self, &connection, Side::Accepts).await;
             close_on_error(&connection, established)
         });
         match met.await.unwrap_or(Err(LinkError::TimedOut(limit))) {
@@ -97,8 +129,10 @@ impl Shared {
 
     async fn reach(&self, dial: DialId, peer: &PeerAddress) -> Result<Established, LinkError> {
         let address = self.resolve(dial, peer).await?;
-        let connection = self.endpoint.connect(address, peer.name.as_str())?.await?;
-        let established = establish(self, &connection, Some(&peer.name)).await;
+        let server = peer.name.as_ref().map_or(peer.host.as_str(), |name| name.as_str());
+        let connection = self.endpoint.connect(address, server)?.await?;
+        let side = Side::Dials { wanted: peer.name.as_ref() };
+        let established = establish(self, &connection, side).await;
         close_on_error(&connection, established)
     }
 
@@ -150,7 +184,7 @@ impl QuicEndpoint {
     /// Begins to accept on `endpoint`.
     pub(super) fn start(
         endpoint: quinn::Endpoint,
-        cluster: &str,
+        home: Home,
         binding: Binding,
         settings: QuicSettings,
         events: Rc<dyn Fn(TransportEvent)>,
@@ -159,7 +193,7 @@ impl QuicEndpoint {
             .local_addr()
             .map_err(|source| TransportError::Listen { address: binding.listen, source })?;
         let shared = Rc::new(Shared {
-            cluster: cluster.into(),
+            home,
             binding,
             settings,
             endpoint,
@@ -167,6 +201,7 @@ impl QuicEndpoint {
             closing: RefCell::new(None),
             dials: Cell::new(0),
             links: Cell::new(0),
+            clients: Cell::new(0),
         });
         tokio::task::spawn_local(Rc::clone(&shared).accept());
         Ok(Rc::new(Self { shared, local_address }))

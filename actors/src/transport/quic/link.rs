@@ -15,9 +15,9 @@ use quinn::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::{PEER_PROTOCOL, endpoint::Shared};
+use super::{CLIENT_PROTOCOL, PEER_PROTOCOL, endpoint::Shared};
 use crate::transport::{
-    DialId, Frame, Lane, Link, LinkId, SendError, TransportEvent,
+    CLIENT_FRAME_BYTES_MAX, DialId, Frame, Lane, Link, LinkId, Protocol, SendError, TransportEvent,
     lane::{self, LaneError, Outbox},
     tls::{Role, Subject, TlsError},
 };
@@ -53,6 +53,10 @@ pub(super) enum LinkError {
     Certificate(#[from] TlsError),
     #[error("only nodes are peers; the certificate proves {0}")]
     NotANode(Subject),
+    #[error("nodes are no clients; the certificate proves {0}")]
+    NotAClient(Subject),
+    #[error("this node serves {max} clients already")]
+    TooManyClients { max: usize },
     #[error("this node is of cluster {ours:?}; the certificate proves {theirs}")]
     OtherCluster { ours: String, theirs: Subject },
     #[error("dialled {dialled}, reached {reached}")]
@@ -80,28 +84,36 @@ impl LinkError {
     }
 }
 
+/// Which side of a connection we are.
+#[derive(Clone, Copy)]
+pub(super) enum Side<'a> {
+    /// We dialled, and `wanted` must be there, if it is said.
+    Dials { wanted: Option<&'a NodeName> },
+    /// We were dialled, and wait for the lanes.
+    Accepts,
+}
+
 /// A connection that has become a link.
 pub(super) struct Established {
     connection: Connection,
+    protocol: Protocol,
     peer: NodeName,
     hello: Bytes,
     control: (SendStream, RecvStream),
     request: (SendStream, RecvStream),
 }
 
-/// Learns who is at the other end, opens both lanes and exchanges hellos. `dialled` is the name
-/// that must be there; whoever was not dialled is the side that waits for the lanes.
+/// Learns who is at the other end, opens both lanes and exchanges hellos.
 pub(super) async fn establish(
     shared: &Shared,
     connection: &Connection,
-    dialled: Option<&NodeName>,
+    side: Side<'_>,
 ) -> Result<Established, LinkError> {
-    check_protocol(connection)?;
-    let peer = prove(shared, connection, dialled)?;
-    let (mut control, mut request) = if dialled.is_some() {
-        (connection.open_bi().await?, connection.open_bi().await?)
-    } else {
-        (connection.accept_bi().await?, connection.accept_bi().await?)
+    let protocol = protocol(connection)?;
+    let peer = prove(shared, connection, protocol, side)?;
+    let (mut control, mut request) = match side {
+        Side::Dials { .. } => (connection.open_bi().await?, connection.open_bi().await?),
+        Side::Accepts => (connection.accept_bi().await?, connection.accept_bi().await?),
     };
     lane::write_preamble(&mut control.0, Lane::Control).await?;
     lane::write_first(&mut control.0, &shared.binding.hello).await?;
@@ -109,14 +121,16 @@ pub(super) async fn establish(
     lane::read_preamble(&mut control.1, Lane::Control).await?;
     let hello = lane::read_first(&mut control.1, Lane::Control).await?;
     lane::read_preamble(&mut request.1, Lane::Request).await?;
-    Ok(Established { connection: connection.clone(), peer, hello, control, request })
+    shared.admit(protocol)?;
+    Ok(Established { connection: connection.clone(), protocol, peer, hello, control, request })
 }
 
 /// What the connection is for, as ALPN agreed.
-fn check_protocol(connection: &Connection) -> Result<(), LinkError> {
+fn protocol(connection: &Connection) -> Result<Protocol, LinkError> {
     let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     match data.and_then(|data| data.protocol).as_deref() {
-        Some(PEER_PROTOCOL) => Ok(()),
+        Some(PEER_PROTOCOL) => Ok(Protocol::Peer),
+        Some(CLIENT_PROTOCOL) => Ok(Protocol::Client),
         other => {
             let name = String::from_utf8_lossy(other.unwrap_or_default()).into_owned();
             Err(LinkError::UnknownProtocol(name))
@@ -124,11 +138,13 @@ fn check_protocol(connection: &Connection) -> Result<(), LinkError> {
     }
 }
 
-/// The peer's name, if its certificate makes it a node of our cluster and the one that we dialled.
+/// The name of who is at the other end, if its certificate makes it one of our cluster who may speak
+/// this protocol, and the one that we dialled.
 fn prove(
     shared: &Shared,
     connection: &Connection,
-    dialled: Option<&NodeName>,
+    protocol: Protocol,
+    side: Side<'_>,
 ) -> Result<NodeName, LinkError> {
     let chain = connection
         .peer_identity()
@@ -136,24 +152,31 @@ fn prove(
     let certificate = chain.as_ref().and_then(|chain| chain.first());
     let certificate = certificate.ok_or(TlsError::Nameless("there is none"))?;
     let subject = Subject::of_certificate(certificate)?;
-    if subject.cluster() != &*shared.cluster {
-        return Err(LinkError::OtherCluster { ours: shared.cluster.to_string(), theirs: subject });
+    let ours = &shared.home.cluster;
+    if subject.cluster() != &**ours {
+        return Err(LinkError::OtherCluster { ours: ours.to_string(), theirs: subject });
     }
-    let (Role::Node, Some(name)) = (subject.role(), subject.name()) else {
-        return Err(LinkError::NotANode(subject));
+    let name = match (protocol, side, subject.role(), subject.name()) {
+        (Protocol::Client, Side::Accepts, Role::Client, Some(name)) => return Ok(name.clone()),
+        (Protocol::Client, Side::Accepts, ..) => return Err(LinkError::NotAClient(subject)),
+        (_, _, Role::Node, Some(name)) => name.clone(),
+        _ => return Err(LinkError::NotANode(subject)),
     };
-    match dialled {
-        Some(dialled) if dialled != name => {
-            Err(LinkError::OtherNode { dialled: dialled.clone(), reached: name.clone() })
+    match side {
+        Side::Dials { wanted: Some(dialled) } if *dialled != name => {
+            Err(LinkError::OtherNode { dialled: dialled.clone(), reached: name })
         }
-        _ if *name == shared.binding.name => Err(LinkError::Namesake(name.clone())),
-        _ => Ok(name.clone()),
+        _ if protocol == Protocol::Peer && name == shared.binding.name => {
+            Err(LinkError::Namesake(name))
+        }
+        _ => Ok(name),
     }
 }
 
 /// A link, shared by its five tasks and whoever holds it.
 pub(super) struct QuicLink {
     id: LinkId,
+    protocol: Protocol,
     peer: NodeName,
     shared: Rc<Shared>,
     connection: Connection,
@@ -168,13 +191,19 @@ pub(super) struct QuicLink {
 impl QuicLink {
     /// Reports the link and starts its tasks.
     pub(super) fn start(shared: Rc<Shared>, established: Established, dial: Option<DialId>) {
-        let Established { connection, peer, hello, control, request } = established;
+        let Established { connection, protocol, peer, hello, control, request } = established;
+        let outbox_bytes_max = if shared.serves(protocol) {
+            shared.settings.client_outbox_bytes_max
+        } else {
+            shared.settings.outbox_bytes_max
+        };
         let link = Rc::new(Self {
             id: shared.next_link(),
+            protocol,
             peer,
             connection,
             control: Outbox::new(Lane::Control, CONTROL_OUTBOX_BYTES_MAX),
-            request: Outbox::new(Lane::Request, shared.settings.outbox_bytes_max),
+            request: Outbox::new(Lane::Request, outbox_bytes_max),
             shared,
             closing: RefCell::new(None),
             open: Cell::new(true),
@@ -197,6 +226,12 @@ impl QuicLink {
         }
     }
 
+    /// The longest frame that may come in.
+    fn frame_bytes_max(&self, lane: Lane) -> usize {
+        let max = lane.frame_bytes_max();
+        if self.shared.serves(self.protocol) { max.min(CLIENT_FRAME_BYTES_MAX) } else { max }
+    }
+
     async fn write(self: Rc<Self>, lane: Lane, mut stream: SendStream) {
         if let Err(error) = self.outbox(lane).drain(&mut stream).await {
             self.fail(error);
@@ -209,7 +244,8 @@ impl QuicLink {
                 self.shared.emit(TransportEvent::Frames { link: self.id, lane, frames });
             }
         };
-        let error = lane::read_frames(&mut stream, lane, deliver).await;
+        let max = self.frame_bytes_max(lane);
+        let error = lane::read_frames(&mut stream, lane, max, deliver).await;
         self.fail(error);
     }
 
@@ -225,6 +261,7 @@ impl QuicLink {
         self.control.close();
         self.request.close();
         self.open.set(false);
+        self.shared.dismiss(self.protocol);
         let ours = || self.closing.borrow().clone().or_else(|| self.shared.closing());
         let reason = explain(&error, ours);
         self.shared.emit(TransportEvent::Closed { link: self.id, reason });
@@ -251,6 +288,10 @@ impl QuicLink {
 impl Link for QuicLink {
     fn id(&self) -> LinkId {
         self.id
+    }
+
+    fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     fn peer(&self) -> &NodeName {

@@ -41,7 +41,7 @@ impl State {
             return;
         }
         let found = self.name(acceptor);
-        if *found == wanted.name {
+        if wanted.name.as_ref().is_none_or(|name| found == name) {
             let at = self.now + self.one_way() + self.one_way();
             self.schedule(at, Due::Accept { dialler, dial, acceptor });
         } else {
@@ -107,6 +107,7 @@ impl State {
     pub fn fail_dial(&mut self, dialler: EndpointKey, dial: DialId, why: &str) {
         let Some(under_way) = self.endpoints[dialler.0].dials.remove(&dial) else { return };
         let PeerAddress { name, host, port } = under_way.peer;
+        let name = name.as_ref().map_or("a node", |name| name.as_str());
         let reason = format!("cannot reach {name} at {host}:{port}: {why}");
         self.deliver(dialler, dialler, Delivered::DialFailed { dial, reason });
     }

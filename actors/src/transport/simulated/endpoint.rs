@@ -19,7 +19,7 @@ use super::{
 };
 use crate::transport::{
     Binding, CONTROL_FRAME_BYTES_MAX, DialId, Endpoint, Frame, Lane, Link, LinkId, PeerAddress,
-    SendError, Transport, TransportError, TransportEvent,
+    Protocol, SendError, Transport, TransportError, TransportEvent,
 };
 
 /// Opens endpoints on one network.
@@ -133,6 +133,10 @@ struct SimulatedLink {
 impl Link for SimulatedLink {
     fn id(&self) -> LinkId {
         self.end.id()
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Peer
     }
 
     fn peer(&self) -> &NodeName {

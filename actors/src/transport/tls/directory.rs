@@ -54,6 +54,27 @@ impl Directory {
         Ok(Self { path: path.into(), authority: Subject::authority(cluster)? })
     }
 
+    /// The directory at `path` of whichever cluster its CA belongs to.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, TlsError> {
+        let path = path.into();
+        let ca = path.join(format!("{AUTHORITY}.pem"));
+        let text = fs::read_to_string(&ca).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => {
+                let remedy = format!("henge tls init --dir {} --cluster NAME", path.display());
+                TlsError::Missing { path: ca.clone(), remedy }
+            }
+            _ => TlsError::File { path: ca.clone(), source },
+        })?;
+        let authority = Subject::of_certificate(&parse::<CertificateDer<'static>>(&ca, &text)?)
+            .map_err(|why| invalid(&ca, &why))?;
+        Self::new(path, authority.cluster())
+    }
+
+    /// The name of the cluster.
+    pub fn cluster(&self) -> &str {
+        self.authority.cluster()
+    }
+
     /// Makes the cluster's CA. Refused if there is one.
     pub fn init(&self, now: WallMillis) -> Result<(), TlsError> {
         let _lock = self.lock()?;

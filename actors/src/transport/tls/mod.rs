@@ -10,8 +10,10 @@
 //! | `mod.rs` | [`TlsError`] and what rustls is told |
 //! | `subject.rs` | [`Subject`]: the name in a certificate |
 //! | `authority.rs` | makes the CA and what it signs |
+//! | `any_node.rs` | what a client checks of a node whose name it does not know yet |
 //! | `directory.rs` | [`Directory`]: the files `ca.pem`, `<name>.pem`, `client.pem` and their keys |
 
+mod any_node;
 mod authority;
 mod directory;
 mod subject;
@@ -28,6 +30,7 @@ use rustls::{
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
+use any_node::AnyNode;
 pub use directory::{Directory, Issue};
 pub use subject::{Role, Subject};
 
@@ -63,13 +66,19 @@ impl Identity {
         Ok(config)
     }
 
-    /// What a dialling endpoint tells rustls: the other side shows a certificate of our CA for the
-    /// dialled name.
+    /// What a dialling endpoint tells rustls: the other side shows a certificate of our CA, to a
+    /// node one for the dialled name, to a client one of any node of the cluster.
     pub(super) fn client(&self, protocol: &[u8]) -> Result<rustls::ClientConfig, TlsError> {
-        let mut config = rustls::ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_root_certificates(self.roots()?)
-            .with_client_auth_cert(vec![self.certificate.clone()], self.key.clone_key())?;
+        let builder = rustls::ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])?;
+        let builder = match self.subject.role() {
+            Role::Client => builder
+                .dangerous()
+                .with_custom_certificate_verifier(AnyNode::verifier(self.roots()?, provider())?),
+            Role::Node | Role::Authority => builder.with_root_certificates(self.roots()?),
+        };
+        let mut config =
+            builder.with_client_auth_cert(vec![self.certificate.clone()], self.key.clone_key())?;
         config.alpn_protocols = vec![protocol.to_vec()];
         config.resumption = rustls::client::Resumption::disabled();
         Ok(config)
