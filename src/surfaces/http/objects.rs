@@ -62,8 +62,8 @@ pub async fn delete(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem>
     headers::refuse_match(call.request)?;
     let options = DeleteOptions {
         context: headers::context(call.request, call.door.handle.context_key(), key)?,
-        w: query.replicas("w", 1, n)?,
-        pw: query.replicas("pw", 0, n)?,
+        w: query.replicas("w", n)?,
+        pw: query.replicas("pw", n)?,
         sloppy: query.flag("sloppy")?,
         timeout: query.timeout()?,
         durability: query.durability()?,
@@ -79,8 +79,8 @@ fn properties(call: &Call<'_>, key: &Key) -> Result<BucketProperties, Problem> {
 
 fn read_options(query: &Query, n: u8) -> Result<ReadOptions, Problem> {
     Ok(ReadOptions {
-        r: query.replicas("r", 1, n)?,
-        pr: query.replicas("pr", 0, n)?,
+        r: query.replicas("r", n)?,
+        pr: query.replicas("pr", n)?,
         sloppy: query.flag("sloppy")?,
         timeout: query.timeout()?,
     })
@@ -89,8 +89,8 @@ fn read_options(query: &Query, n: u8) -> Result<ReadOptions, Problem> {
 fn put_options(call: &Call<'_>, key: &Key, query: &Query, n: u8) -> Result<PutOptions, Problem> {
     Ok(PutOptions {
         context: headers::context(call.request, call.door.handle.context_key(), key)?,
-        w: query.replicas("w", 1, n)?,
-        pw: query.replicas("pw", 0, n)?,
+        w: query.replicas("w", n)?,
+        pw: query.replicas("pw", n)?,
         sloppy: query.flag("sloppy")?,
         timeout: query.timeout()?,
         ttl: query.ttl()?,
