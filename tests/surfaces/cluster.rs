@@ -73,7 +73,7 @@ fn limits_are_those_of_the_bucket() {
     let body = put(cluster.http(0), "/v1/kv/b/k?w=4", "x").refuses("w");
     assert_eq!((&body["value"], &body["limit"]), (&json!("4"), &json!("1 to 3 (n)")));
     let body = get(cluster.http(0), "/v1/kv/b/k?pr=3").refuses("pr");
-    assert_eq!((&body["value"], &body["limit"]), (&json!("3"), &json!("0 to 2 (r)")));
+    assert_eq!((&body["value"], &body["limit"]), (&json!("3"), &json!("1 to 2 (r)")));
     get(cluster.http(0), "/v1/kv/b/k").problem(404, "not_found");
     assert_eq!(put(cluster.http(1), "/v1/buckets/one", r#"{"n": 1, "r": 1, "w": 1}"#).status, 200);
     eventually("the bucket can be used", || {
