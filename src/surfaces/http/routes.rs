@@ -73,12 +73,11 @@ pub async fn serve(request: HttpRequest, payload: Payload, door: Data<Door>) -> 
     let route = Route::find(path);
     let mut body = Incoming::new(&request, payload.into_inner());
     let asked = Cell::new(false);
-    let answer = match refused {
-        Some(problem) => Err(problem),
-        None => {
-            let (door, request, body, asked) = (&door, &request, &mut body, &asked);
-            answer(route, Call { door, request, query, body, asked }).await
-        }
+    let answer = if let Some(problem) = refused {
+        Err(problem)
+    } else {
+        let (door, request, body, asked) = (&door, &request, &mut body, &asked);
+        answer(route, Call { door, request, query, body, asked }).await
     };
     // One event a request: of what reached the node, the node has told.
     if let Some(began) = began.filter(|_| !asked.get()) {

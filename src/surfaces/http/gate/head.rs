@@ -52,9 +52,8 @@ pub fn judge(bytes: &[u8]) -> Result<Option<Judged>, Problem> {
         return Err(bad_line(bytes));
     }
     let body = Framing::read(request.headers, version)?.body(method, version)?;
-    // Behind the empty lines that may come first stands the method, then one space.
-    let start = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let start = start + method.len() + 1;
+    // The method comes before it, then one space.
+    let start = empty_lines(bytes) + method.len() + 1;
     Ok(Some(Judged { length, target: start..start + target.len(), note: note(target), body }))
 }
 
@@ -175,9 +174,9 @@ fn malformed(error: Error, bytes: &[u8]) -> Problem {
 
 fn bad_line(bytes: &[u8]) -> Problem {
     let line = String::from_utf8_lossy(first_line(bytes));
-    let mut words = line.split(' ');
-    match (words.next(), words.next(), words.next()) {
-        (Some(method), Some(target), Some(version))
+    let words: Vec<&str> = line.split(' ').collect();
+    match words[..] {
+        [method, target, version]
             if version.starts_with("HTTP/") && Method::from_bytes(method.as_bytes()).is_ok() =>
         {
             bad_target(target)
@@ -187,15 +186,17 @@ fn bad_line(bytes: &[u8]) -> Problem {
 }
 
 fn first_line(bytes: &[u8]) -> &[u8] {
-    let line = bytes.trim_ascii_start().split(|byte| *byte == b'\n').next().unwrap_or_default();
-    line.strip_suffix(b"\r").unwrap_or(line)
+    let mut lines = bytes[empty_lines(bytes)..].split(|byte| *byte == b'\n');
+    lines.next().unwrap_or_default().trim_ascii_end()
+}
+
+/// The length of the empty lines that may come before a request.
+fn empty_lines(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| b"\r\n".contains(byte)).count()
 }
 
 /// Whether a line is one of HTTP of some version.
 fn names_a_version(line: &[u8]) -> bool {
-    let mut words = line.split(|byte| *byte == b' ').skip(2);
-    matches!(
-        (words.next(), words.next()),
-        (Some([b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..]), None)
-    )
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    matches!(words[..], [_, _, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..]])
 }
