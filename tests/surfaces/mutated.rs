@@ -109,7 +109,8 @@ fn exchange(to: SocketAddr, bytes: &[u8]) {
             assert!(reply.json()["code"].is_string(), "{}", shown());
         }
     }
-    assert!(answers > 0, "no answer to {:?}", String::from_utf8_lossy(bytes));
+    let is_empty = bytes.iter().all(|byte| b"\r\n".contains(byte));
+    assert!(answers > 0 || is_empty, "no answer to {:?}", String::from_utf8_lossy(bytes));
 }
 
 #[test]

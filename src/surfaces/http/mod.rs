@@ -71,13 +71,14 @@ mod text;
 
 use std::{
     cell::Cell,
+    future::ready,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
 
-use actix_http::{HttpService, KeepAlive, Protocol, error::DispatchError};
+use actix_http::{HttpService, KeepAlive, Protocol, ServiceConfig, error::DispatchError};
 use actix_rt::net::TcpStream;
 use actix_service::{
     IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
@@ -175,12 +176,13 @@ fn connections_of<F: Future<Output = ()> + 'static>(
             data.insert(gate.notes());
         })
         .finish(map_config(app, |()| AppConfig::default()));
-    fn_service(|stream: TcpStream| async move {
+    let config = ServiceConfig::default();
+    fn_service(move |stream: TcpStream| {
         // A system that refuses either serves all the same, only slower.
         let _ = stream.set_nodelay(true);
         bound_unread_answers(&stream);
         let peer = stream.peer_addr().ok();
-        Ok((Gate::new(stream), Protocol::Http1, peer))
+        ready(Ok((Gate::new(stream, config.clone()), Protocol::Http1, peer)))
     })
     .and_then(http)
 }

@@ -1,9 +1,14 @@
-//! Judges the head of a request: whether it is one, and how its body is framed.
+//! Judges the head of a request: whether it is one, and how its body is framed. What is not about
+//! its first line is asked of actix-http's own decoder, so that both are of one mind.
 
-use std::{mem::MaybeUninit, ops::Range};
-
-use actix_web::http::{Method, Uri};
-use httparse::{Error, Header, Request, Status};
+use actix_codec::Decoder as _;
+use actix_http::{
+    ServiceConfig,
+    error::ParseError,
+    h1::{Codec, Message, MessageType},
+};
+use actix_web::http::{Method, Uri, header::CONTENT_LENGTH};
+use bytes::BytesMut;
 
 use super::{Note, STAND_IN, body::Body};
 use crate::surfaces::http::{problem::Problem, text::shorten};
@@ -12,191 +17,133 @@ use crate::surfaces::http::{problem::Problem, text::shorten};
 pub const BYTES_MAX: usize = 128 * 1024;
 /// The most headers of a request; actix-http reads no more.
 const HEADERS_MAX: usize = 96;
-/// The longest name of a header, in bytes; actix-http panics at a longer one.
-const NAME_BYTES_MAX: usize = 1024;
+/// The longest name of a header, in bytes.
+const NAME_BYTES_MAX: usize = u16::MAX as usize;
 /// The longest target that a `Uri` holds, in bytes.
 const URI_BYTES_MAX: usize = u16::MAX as usize - 1;
 
 const LINE: &str = "METHOD TARGET HTTP/1.1";
 const TARGET: &str = "a path in ASCII, with everything else (also # and spaces) percent-encoded";
+const HEADERS: &str = "lines of NAME: VALUE; Host once; Content-Length or Transfer-Encoding: \
+                       chunked at most once, and not both";
 
-/// A whole head.
-#[derive(Debug)]
+/// A whole head, which actix-http takes.
 pub struct Judged {
-    /// In bytes.
+    /// In bytes, after any change.
     pub length: usize,
-    /// Where its target stands.
-    pub target: Range<usize>,
-    /// What to note of the target; `None` if actix-http takes it as it is.
-    pub note: Option<Note>,
+    /// If its target is another now: what to note, and all bytes with the stand-in.
+    pub changed: Option<(Note, BytesMut)>,
     /// The body behind it.
     pub body: Body,
 }
 
 /// Judges the head at the front of `bytes`; `None` if it is not whole yet.
-pub fn judge(bytes: &[u8]) -> Result<Option<Judged>, Problem> {
-    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
-    let mut request = Request::new(&mut []);
-    let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
-        Ok(Status::Complete(length)) if length <= BYTES_MAX => length,
-        Ok(Status::Partial) if bytes.len() < BYTES_MAX => return Ok(None),
-        Ok(_) => return Err(Problem::head_too_large("head", &format!("{BYTES_MAX} bytes"))),
-        Err(error) => return Err(malformed(error, bytes)),
+pub fn judge(bytes: &[u8], config: &ServiceConfig) -> Result<Option<Judged>, Problem> {
+    let begin = bytes.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+    let request = &bytes[begin..];
+    let Some(end) = request.iter().position(|byte| *byte == b'\n') else {
+        let is_text = request.first().is_none_or(u8::is_ascii_graphic);
+        return if is_text { partial(bytes) } else { Err(bad_line(request)) };
     };
-    let (Some(method), Some(target), Some(version)) =
-        (request.method, request.path, request.version)
-    else {
-        return Err(bad_line(bytes));
-    };
-    if Method::from_bytes(method.as_bytes()).is_err() {
-        return Err(bad_line(bytes));
+    let line = request[..end].strip_suffix(b"\r").unwrap_or(&request[..end]);
+    let (method, target) = parts_of(line)?;
+    let start = begin + method.len() + 1;
+    let mut left = BytesMut::from(bytes);
+    let changed = note(target).map(|note| {
+        left.clear();
+        left.extend_from_slice(&bytes[..start]);
+        left.extend_from_slice(STAND_IN.as_bytes());
+        left.extend_from_slice(&bytes[start + target.len()..]);
+        (note, left.clone())
+    });
+    check_names(&request[end..])?;
+    let (total, shrunk) = (left.len(), bytes.len() - left.len());
+    let mut codec = Codec::new(config.clone());
+    let decoded = codec.decode(&mut left).map_err(|error| bad_headers(&error, bytes))?;
+    let Some(Message::Item(head)) = decoded else { return partial(bytes) };
+    let length = total - left.len();
+    if length + shrunk > BYTES_MAX {
+        return Err(too_large());
     }
-    let body = Framing::read(request.headers, version)?.body(method, version)?;
-    // The method comes before it, then one space.
-    let start = empty_lines(bytes) + method.len() + 1;
-    Ok(Some(Judged { length, target: start..start + target.len(), note: note(target), body }))
+    let declared = head.head().headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let body = match codec.message_type() {
+        MessageType::None => Body::Done,
+        MessageType::Stream => Body::Endless,
+        MessageType::Payload => match declared.and_then(|length| length.trim().parse().ok()) {
+            Some(length) => Body::Length(length),
+            None => Body::Chunked(Box::new(codec)),
+        },
+    };
+    Ok(Some(Judged { length, changed, body }))
+}
+
+/// A head of which more must come, if it may.
+fn partial<T>(bytes: &[u8]) -> Result<Option<T>, Problem> {
+    if bytes.len() < BYTES_MAX { Ok(None) } else { Err(too_large()) }
+}
+
+/// Method and target of the first line of a request.
+fn parts_of(line: &[u8]) -> Result<(&[u8], &[u8]), Problem> {
+    let mut words = line.splitn(4, |byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(bad_line(line));
+    };
+    match version {
+        _ if target.is_empty() || Method::from_bytes(method).is_err() => Err(bad_line(line)),
+        b"HTTP/1.1" | b"HTTP/1.0" => Ok((method, target)),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..] => Err(Problem::version_not_supported()),
+        _ => Err(bad_line(line)),
+    }
 }
 
 /// What must be noted of a target because a `Uri` would not hold it, or not all of it.
-fn note(target: &str) -> Option<Note> {
-    let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%?=&+".contains(&byte);
-    let is_path = target.starts_with('/');
-    if target.len() > URI_BYTES_MAX {
-        let is_plain =
-            is_path && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-        return Some(if is_plain { Ok(target.to_owned()) } else { Err(bad_target(target)) });
-    }
-    if target == STAND_IN {
-        return Some(Ok(target.to_owned()));
-    }
-    if is_path && target.bytes().all(usual) {
+fn note(target: &[u8]) -> Option<Note> {
+    let usual = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~%?=&+".contains(byte);
+    let plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
+    let is_path = target.starts_with(b"/");
+    let stands_in = target == STAND_IN.as_bytes();
+    if is_path && !stands_in && target.len() <= URI_BYTES_MAX && target.iter().all(usual) {
         return None;
     }
-    let holds = !target.contains('#') && Uri::try_from(target).is_ok();
-    (!holds).then(|| Err(bad_target(target)))
-}
-
-fn bad_target(target: &str) -> Problem {
-    Problem::bad_request("target", shorten(target), TARGET)
-}
-
-/// What the headers say of the body.
-#[derive(Default)]
-struct Framing {
-    host: bool,
-    length: Option<u64>,
-    chunked: bool,
-    upgrade: bool,
-}
-
-impl Framing {
-    fn read(headers: &[Header<'_>], version: u8) -> Result<Self, Problem> {
-        let mut framing = Self::default();
-        for Header { name, value } in headers {
-            let is = |known: &str| name.eq_ignore_ascii_case(known);
-            let refuse = |limit| {
-                Err(Problem::bad_request(
-                    name.to_ascii_lowercase(),
-                    shorten(&String::from_utf8_lossy(value)),
-                    limit,
-                ))
-            };
-            match name.len() {
-                4 if is("host") && framing.host => return refuse("given once"),
-                4 if is("host") => framing.host = true,
-                7 if is("upgrade") => {
-                    framing.upgrade = value.trim_ascii().eq_ignore_ascii_case(b"websocket");
-                }
-                14 if is("content-length") && framing.length.is_some() => {
-                    return refuse("given once");
-                }
-                14 if is("content-length") => match whole_number(value) {
-                    Some(length) => framing.length = Some(length),
-                    None => return refuse("a number of bytes"),
-                },
-                17 if is("transfer-encoding") => {
-                    let chunked = value.trim_ascii().eq_ignore_ascii_case(b"chunked");
-                    if !chunked || framing.chunked || version == 0 {
-                        return refuse("chunked, given once, in HTTP/1.1");
-                    }
-                    framing.chunked = true;
-                }
-                NAME_BYTES_MAX.. => {
-                    let max = format!("{NAME_BYTES_MAX} bytes for a name");
-                    return Err(Problem::head_too_large("headers", &max));
-                }
-                _ => {}
-            }
-        }
-        Ok(framing)
+    let text = String::from_utf8_lossy(target);
+    if stands_in || target.len() > URI_BYTES_MAX && is_path && target.iter().all(plain) {
+        return Some(Ok(text.into_owned()));
     }
+    let holds = target.iter().all(plain) && Uri::try_from(target).is_ok();
+    (!holds).then(|| Err(Problem::bad_request("target", shorten(&text), TARGET)))
+}
 
-    fn body(self, method: &str, version: u8) -> Result<Body, Problem> {
-        let Self { host, length, chunked, upgrade } = self;
-        if version == 1 && !host {
-            return Err(Problem::bad_request("host", "", "given once"));
-        }
-        if chunked && length.is_some() {
-            let limit = "left out: the body is chunked";
-            return Err(Problem::bad_request("content-length", "given", limit));
-        }
-        match length {
-            _ if chunked => Ok(Body::chunked()),
-            // actix-http takes what follows for another protocol, to the end of the connection.
-            _ if upgrade => Ok(Body::Endless),
-            None if version == 0 && method == "POST" => {
-                Err(Problem::bad_request("content-length", "", "given"))
-            }
-            None | Some(0) if method == "CONNECT" => Ok(Body::Endless),
-            length => Ok(Body::of_length(length.unwrap_or(0))),
-        }
+/// actix-http panics at a name that its `HeaderName` does not hold.
+fn check_names(headers: &[u8]) -> Result<(), Problem> {
+    if headers.len() <= NAME_BYTES_MAX {
+        return Ok(());
     }
+    let lines = headers.split(|byte| *byte == b'\n').skip(1);
+    let mut lines = lines.take_while(|line| !line.trim_ascii().is_empty());
+    let is_long =
+        |line: &[u8]| line.iter().take_while(|byte| **byte != b':').count() > NAME_BYTES_MAX;
+    if lines.any(is_long) {
+        return Err(Problem::head_too_large("headers", &format!("{NAME_BYTES_MAX} bytes a name")));
+    }
+    Ok(())
 }
 
-/// Digits only: no sign, no list.
-fn whole_number(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(value.trim_ascii()).ok()?;
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
+fn bad_line(line: &[u8]) -> Problem {
+    Problem::bad_request("request line", shorten(&String::from_utf8_lossy(line)), LINE)
 }
 
-/// Why no parser takes these bytes.
-fn malformed(error: Error, bytes: &[u8]) -> Problem {
+fn bad_headers(error: &ParseError, bytes: &[u8]) -> Problem {
     match error {
-        Error::TooManyHeaders => Problem::head_too_large("headers", &HEADERS_MAX.to_string()),
-        Error::HeaderName | Error::HeaderValue => {
-            Problem::bad_request("headers", error.to_string(), "lines of NAME: VALUE")
+        ParseError::TooLarge if bytes.len() < BYTES_MAX => {
+            Problem::head_too_large("headers", &HEADERS_MAX.to_string())
         }
-        Error::Version if names_a_version(first_line(bytes)) => Problem::version_not_supported(),
-        _ => bad_line(bytes),
+        ParseError::TooLarge => too_large(),
+        _ => Problem::bad_request("headers", error.to_string(), HEADERS),
     }
 }
 
-fn bad_line(bytes: &[u8]) -> Problem {
-    let line = String::from_utf8_lossy(first_line(bytes));
-    let words: Vec<&str> = line.split(' ').collect();
-    match words[..] {
-        [method, target, version]
-            if version.starts_with("HTTP/") && Method::from_bytes(method.as_bytes()).is_ok() =>
-        {
-            bad_target(target)
-        }
-        _ => Problem::bad_request("request line", shorten(&line), LINE),
-    }
-}
-
-fn first_line(bytes: &[u8]) -> &[u8] {
-    let mut lines = bytes[empty_lines(bytes)..].split(|byte| *byte == b'\n');
-    lines.next().unwrap_or_default().trim_ascii_end()
-}
-
-/// The length of the empty lines that may come before a request.
-fn empty_lines(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| b"\r\n".contains(byte)).count()
-}
-
-/// Whether a line is one of HTTP of some version.
-fn names_a_version(line: &[u8]) -> bool {
-    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    matches!(words[..], [_, _, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', ..]])
+fn too_large() -> Problem {
+    Problem::head_too_large("head", &format!("{BYTES_MAX} bytes"))
 }

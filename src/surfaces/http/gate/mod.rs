@@ -8,8 +8,9 @@
 //! end looks up its note. So order among requests in a pipeline, answers, and closing stay
 //! actix-http's business.
 //!
-//! `head.rs` judges heads, `body.rs` follows bodies to the next head. Both are at least as strict
-//! as actix-http, so nothing that passes is refused behind the gate.
+//! `head.rs` judges heads, `body.rs` follows bodies to the next head. Both ask actix-http's own
+//! decoder, which so decodes each head twice, because the two must not differ: what passes here is
+//! not refused there, and both see each request begin and end at the same byte.
 
 mod body;
 mod head;
@@ -22,6 +23,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
+use actix_http::ServiceConfig;
 use actix_rt::net::TcpStream;
 use actix_web::HttpRequest;
 use bytes::{Buf as _, BytesMut};
@@ -30,7 +32,10 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use self::{body::Body, head::Judged};
+use self::{
+    body::{Body, IllFramed},
+    head::Judged,
+};
 use super::{CLOSE_TIME_MAX, HEAD_TIME_MAX, problem::Problem};
 
 /// The target of a head that stands for another. A client that sends it gets a note like everybody
@@ -84,6 +89,8 @@ pub fn note_of(request: &HttpRequest) -> Option<Note> {
 /// A socket whose heads are judged as they come in.
 pub struct Gate {
     stream: TcpStream,
+    /// For decoders.
+    config: ServiceConfig,
     notes: Rc<Notes>,
     /// Was read and is not passed on.
     held: BytesMut,
@@ -101,9 +108,10 @@ pub struct Gate {
 
 impl Gate {
     /// Waits for the first head on `stream`.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: TcpStream, config: ServiceConfig) -> Self {
         Self {
             stream,
+            config,
             notes: Rc::default(),
             held: BytesMut::new(),
             passing: 0,
@@ -127,8 +135,7 @@ impl Gate {
         }
         match self.body.take(&self.held) {
             Ok(length) => self.passing = length,
-            // The reader of the body is told that it ends here, and refuses it.
-            Err(body::IllFramed) => self.ended = true,
+            Err(IllFramed) => self.ended = true,
         }
     }
 
@@ -141,7 +148,7 @@ impl Gate {
             return;
         }
         self.searched = now;
-        match head::judge(&self.held) {
+        match head::judge(&self.held, &self.config) {
             Ok(Some(head)) => self.admit(head),
             Ok(None) if self.deadline.is_none() => {
                 self.deadline = Some(Box::pin(sleep(HEAD_TIME_MAX)));
@@ -152,13 +159,9 @@ impl Gate {
     }
 
     fn admit(&mut self, head: Judged) {
-        let Judged { mut length, target, note, body } = head;
-        if let Some(note) = note {
-            let mut changed = BytesMut::from(&self.held[..target.start]);
-            changed.extend_from_slice(STAND_IN.as_bytes());
-            changed.extend_from_slice(&self.held[target.end..]);
-            length = length + STAND_IN.len() - target.len();
-            self.held = changed;
+        let Judged { length, changed, body } = head;
+        if let Some((note, bytes)) = changed {
+            self.held = bytes;
             self.notes.leave(note);
         }
         (self.passing, self.searched, self.body, self.deadline) = (length, 0, body, None);
@@ -181,7 +184,7 @@ impl Gate {
         }
     }
 
-    /// Reads more. What surely belongs to a body is left in `out`; the rest is held.
+    /// Reads more. What belongs to a body is left in `out`; the rest is held.
     fn poll_more(
         &mut self,
         context: &mut Context<'_>,
@@ -189,16 +192,28 @@ impl Gate {
     ) -> Poll<io::Result<()>> {
         let before = out.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, out))?;
-        let fresh = out.filled().len() - before;
-        if fresh == 0 && self.body.is_done() && !self.held.is_empty() {
-            self.refuse(Problem::bad_request("head", "cut off", "complete"));
-        } else if fresh == 0 {
-            (self.deadline, self.ended) = (None, true);
-        } else if !(self.held.is_empty() && self.body.skip(fresh)) {
-            self.held.extend_from_slice(&out.filled()[before..]);
-            out.set_filled(before);
+        let fresh = &out.filled()[before..];
+        if fresh.is_empty() {
+            self.finish();
+            return Poll::Ready(Ok(()));
         }
+        // The reader of an ill-framed body is told that it ends here, and refuses it.
+        let taken = self.body.take(fresh).unwrap_or_else(|IllFramed| {
+            self.ended = true;
+            0
+        });
+        self.held.extend_from_slice(&fresh[taken..]);
+        out.set_filled(before + taken);
         Poll::Ready(Ok(()))
+    }
+
+    /// The client sends nothing more. Empty lines may come before a head that never comes.
+    fn finish(&mut self) {
+        if self.body.is_done() && !self.held.iter().all(|byte| b"\r\n".contains(byte)) {
+            self.refuse(Problem::bad_request("head", "cut off", "complete"));
+        } else {
+            (self.deadline, self.ended) = (None, true);
+        }
     }
 
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
