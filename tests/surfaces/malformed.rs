@@ -169,6 +169,10 @@ fn a_head_has_its_limits() {
     let single = Single::start();
     let body = check(&single, &too_large(endless, "head")).json();
     assert_eq!(body["limit"], "at most 131072 bytes");
+    let start = format!("GET /nowhere{HEAD}X: ");
+    let of_length = |length| format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4));
+    check(&single, &case(of_length(131_072), 404, "unknown_path", "", After::Goes));
+    check(&single, &too_large(of_length(131_073), "head"));
 }
 
 #[test]

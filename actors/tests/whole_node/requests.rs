@@ -56,6 +56,27 @@ fn concurrent_puts_make_siblings_which_a_put_with_the_context_resolves() {
 }
 
 #[test]
+fn no_replicas_are_no_choice() {
+    simulate(async {
+        let world = World::start(Plan::three(1)).await;
+        let node = world.node("a");
+        for (options, name) in
+            [(ReadOptions::default().r(0), "r"), (ReadOptions::default().pr(0), "pr")]
+        {
+            let refused = node.get(&key("k"), options).await.unwrap_err();
+            assert!(matches!(refused, RequestError::BadRequest { field, .. } if field == name));
+        }
+        for (options, name) in
+            [(PutOptions::default().w(0), "w"), (PutOptions::default().pw(0), "pw")]
+        {
+            let refused = put(node, "k", "x", options).await.unwrap_err();
+            assert!(matches!(refused, RequestError::BadRequest { field, .. } if field == name));
+        }
+        assert_eq!(get(node, "k", ReadOptions::default().r(3)).await, Got::NotFound);
+    });
+}
+
+#[test]
 fn a_put_s_answer_covers_no_sibling_that_the_client_never_saw() {
     simulate(async {
         let world = World::start(Plan::three(5)).await;

@@ -332,6 +332,19 @@ mod tests {
     }
 
     #[test]
+    fn who_has_answered_is_said_though_it_was_not_enough() {
+        let (fate, after) = (Fate::Unknown, Duration::from_secs(2));
+        let acks = |error: RequestError| {
+            let response = Problem::from(error).into_response();
+            response.headers().get(headers::REPLICAS).map(|acks| acks.to_str().unwrap().to_owned())
+        };
+        let late = RequestError::TimedOut { needed: 2, got: 1, after };
+        let missed = RequestError::QuorumNotMet { needed: 2, got: 0, homes_down: 2, fate };
+        assert_eq!((acks(late), acks(missed)), (Some("acks=1".into()), Some("acks=0".into())));
+        assert_eq!(acks(RequestError::ContextRequired), None);
+    }
+
+    #[test]
     fn every_error_of_a_request_has_the_status_of_its_code() {
         let bad = |field: &'static str| RequestError::BadRequest {
             field: field.into(),
