@@ -295,6 +295,22 @@ fn what_is_cut_off_is_refused_if_somebody_still_listens() {
 }
 
 #[test]
+fn who_is_refused_while_it_sends_is_not_cut_off() {
+    let single = Single::start();
+    for (start, status, code) in [
+        (format!("GET /health{HEAD}X: "), 431, "head_too_large"),
+        ("GARBAGE\r\n".to_owned(), 400, "bad_request"),
+        (format!("PUT /v1/kv/b/k{HEAD}Transfer-Encoding: chunked\r\n\r\nx"), 400, "bad_request"),
+    ] {
+        let mut connection = Connection::open(single.http());
+        connection.send(start.as_bytes());
+        // More than the buffers on the way hold, so somebody must read it.
+        assert!(connection.try_send(&vec![b'x'; 16 << 20]), "{start}");
+        connection.receive(false).problem(status, code);
+    }
+}
+
+#[test]
 fn refusals_keep_their_place_in_a_pipeline() {
     let single = Single::start();
     let mut connection = Connection::open(single.http());

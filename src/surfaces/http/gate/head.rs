@@ -140,7 +140,7 @@ fn bad_headers(error: &ParseError, bytes: &[u8]) -> Problem {
             Problem::head_too_large("headers", &HEADERS_MAX.to_string())
         }
         ParseError::TooLarge => too_large(),
-        _ => Problem::bad_request("headers", error.to_string(), HEADERS),
+        _ => Problem::bad_request("headers", "malformed, missing or repeated", HEADERS),
     }
 }
 
