@@ -148,6 +148,8 @@ fn a_target_is_taken_whole_or_not_at_all() {
     }
     let long = format!("/v1/kv/b/{}#", "k".repeat(100_000));
     check(&single, &goes_on(put_to(long), "target"));
+    check(&single, &goes_on(put_to("#"), "target"));
+    check(&single, &case(put_to("*"), 404, "unknown_path", "", After::Goes));
     check(&single, &closes(put_to("/v1/kv/b/a b"), "request line"));
     check(&single, &case(put_to("/-"), 404, "unknown_path", "", After::Goes));
 }

@@ -3,7 +3,7 @@
 
 use actix_codec::Decoder as _;
 use actix_http::{
-    ServiceConfig,
+    Request, ServiceConfig,
     error::ParseError,
     h1::{Codec, Message, MessageType},
 };
@@ -47,34 +47,44 @@ pub fn judge(bytes: &[u8], config: &ServiceConfig) -> Result<Option<Judged>, Pro
     };
     let line = request[..end].strip_suffix(b"\r").unwrap_or(&request[..end]);
     let (method, target) = parts_of(line)?;
-    let start = begin + method.len() + 1;
-    let mut left = BytesMut::from(bytes);
-    let changed = note(target).map(|note| {
-        left.clear();
-        left.extend_from_slice(&bytes[..start]);
-        left.extend_from_slice(STAND_IN.as_bytes());
-        left.extend_from_slice(&bytes[start + target.len()..]);
-        (note, left.clone())
-    });
     check_names(&request[end..])?;
-    let (total, shrunk) = (left.len(), bytes.len() - left.len());
+    let start = begin + method.len() + 1;
+    match note(target) {
+        None => decode(bytes, bytes, config),
+        Some(note) => {
+            let rest = &bytes[start + target.len()..];
+            let changed = [&bytes[..start], STAND_IN.as_bytes(), rest].concat();
+            let judged = decode(&changed, bytes, config)?;
+            let changed = Some((note, BytesMut::from(&*changed)));
+            Ok(judged.map(|judged| Judged { changed, ..judged }))
+        }
+    }
+}
+
+/// Has the head at the front of `bytes` decoded, which came as `sent`.
+fn decode(bytes: &[u8], sent: &[u8], config: &ServiceConfig) -> Result<Option<Judged>, Problem> {
+    let mut left = BytesMut::from(bytes);
     let mut codec = Codec::new(config.clone());
-    let decoded = codec.decode(&mut left).map_err(|error| bad_headers(&error, bytes))?;
-    let Some(Message::Item(head)) = decoded else { return partial(bytes) };
-    let length = total - left.len();
-    if length + shrunk > BYTES_MAX {
+    let decoded = codec.decode(&mut left).map_err(|error| bad_headers(&error, sent))?;
+    let Some(Message::Item(head)) = decoded else { return partial(sent) };
+    // Behind the head both are the same.
+    if sent.len() - left.len() > BYTES_MAX {
         return Err(too_large());
     }
-    let declared = head.head().headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let body = match codec.message_type() {
+    let length = bytes.len() - left.len();
+    Ok(Some(Judged { length, changed: None, body: body_of(&head, codec) }))
+}
+
+fn body_of(head: &Request, codec: Codec) -> Body {
+    let length = head.head().headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    match codec.message_type() {
         MessageType::None => Body::Done,
         MessageType::Stream => Body::Endless,
-        MessageType::Payload => match declared.and_then(|length| length.trim().parse().ok()) {
+        MessageType::Payload => match length.and_then(|length| length.trim().parse().ok()) {
             Some(length) => Body::Length(length),
             None => Body::Chunked(Box::new(codec)),
         },
-    };
-    Ok(Some(Judged { length, changed, body }))
+    }
 }
 
 /// A head of which more must come, if it may.
