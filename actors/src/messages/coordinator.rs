@@ -111,7 +111,8 @@ pub struct ReplyTo(Option<Whom>);
 #[derive(Debug)]
 enum Whom {
     Coordinator { coordinator: ActorRef<Coordinator>, lease: u64, from: NodeId },
-    Peer { peer: ActorRef<PeerLink>, link: LinkId, correlation: u64 },
+    /// With the request's place here, which is given back as the answer goes.
+    Peer { peer: ActorRef<PeerLink>, link: LinkId, correlation: u64, _place: Permit },
 }
 
 impl ReplyTo {
@@ -121,8 +122,13 @@ impl ReplyTo {
     }
 
     /// The request `correlation` that came from a peer on `link`.
-    pub fn peer(peer: ActorRef<PeerLink>, link: LinkId, correlation: u64) -> Self {
-        Self(Some(Whom::Peer { peer, link, correlation }))
+    pub fn peer(
+        peer: ActorRef<PeerLink>,
+        link: LinkId,
+        correlation: u64,
+        place: Permit,
+    ) -> Self {
+        Self(Some(Whom::Peer { peer, link, correlation, _place: place }))
     }
 
     /// Answers.
@@ -140,7 +146,7 @@ impl ReplyTo {
             Some(Whom::Coordinator { coordinator, lease, from }) => {
                 coordinator.tell(ReplicaAnswered { lease, from, reply });
             }
-            Some(Whom::Peer { peer, link, correlation }) => {
+            Some(Whom::Peer { peer, link, correlation, .. }) => {
                 peer.tell(SendReply { link, correlation, reply });
             }
             None => {}

@@ -45,12 +45,14 @@ pub struct Plan {
     /// Shards of each node, in turn.
     pub shards: Vec<u64>,
     pub profile: NetworkProfile,
+    /// What a node is told beyond that.
+    pub adjust: fn(&str, &mut Settings),
 }
 
 impl Plan {
     pub fn three(seed: u64) -> Self {
         let profile = NetworkProfile { loss_percent: 0, ..NetworkProfile::default() };
-        Self { seed, nodes: 3, shards: vec![1], profile }
+        Self { seed, nodes: 3, shards: vec![1], profile, adjust: |_, _| {} }
     }
 }
 
@@ -114,6 +116,7 @@ impl World {
         let place = NAMES.iter().position(|name| *name == node).unwrap();
         let shards = self.plan.shards[place % self.plan.shards.len()];
         settings.node.shards = Some(ShardCount::new(shards).unwrap());
+        (self.plan.adjust)(node, &mut settings);
         settings
     }
 
