@@ -110,9 +110,18 @@ pub struct ReplyTo(Option<Whom>);
 
 #[derive(Debug)]
 enum Whom {
-    Coordinator { coordinator: ActorRef<Coordinator>, lease: u64, from: NodeId },
+    Coordinator {
+        coordinator: ActorRef<Coordinator>,
+        lease: u64,
+        from: NodeId,
+    },
     /// With the request's place here, which is given back as the answer goes.
-    Peer { peer: ActorRef<PeerLink>, link: LinkId, correlation: u64, _place: Permit },
+    Peer {
+        peer: ActorRef<PeerLink>,
+        link: LinkId,
+        correlation: u64,
+        _place: Permit,
+    },
 }
 
 impl ReplyTo {
@@ -122,12 +131,7 @@ impl ReplyTo {
     }
 
     /// The request `correlation` that came from a peer on `link`.
-    pub fn peer(
-        peer: ActorRef<PeerLink>,
-        link: LinkId,
-        correlation: u64,
-        place: Permit,
-    ) -> Self {
+    pub fn peer(peer: ActorRef<PeerLink>, link: LinkId, correlation: u64, place: Permit) -> Self {
         Self(Some(Whom::Peer { peer, link, correlation, _place: place }))
     }
 
