@@ -84,7 +84,7 @@ impl Failure {
 }
 
 /// What a command asked of the cluster, so that its failure can be told.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Asked<'a> {
     /// What it was about: `carts/ada`.
     pub object: &'a str,
@@ -94,8 +94,10 @@ pub struct Asked<'a> {
     pub writes: bool,
     /// What to do if nobody knows whether it did.
     pub again: &'a str,
-    /// What shows more, if the request does not fit the data: a command.
+    /// The command that shows the data, if there is one.
     pub look: &'a str,
+    /// The command that shows what the bucket allows, if there is one.
+    pub bucket: &'a str,
 }
 
 impl Asked<'_> {
@@ -142,14 +144,15 @@ impl Asked<'_> {
     }
 
     fn remedy_of_refusal(self, error: &RequestError) -> String {
-        let look = self.look;
         match error {
-            RequestError::BadContext { .. } => {
-                format!("take the context that was given for this very key: {look}")
+            RequestError::BadContext { .. } | RequestError::TooManySiblings { .. } => {
+                format!("{} gives the context that fits", self.look)
             }
-            RequestError::BadRequest { .. }
-            | RequestError::TooLarge { .. }
-            | RequestError::TooManySiblings { .. } => format!("{look} shows what there is"),
+            RequestError::BadRequest { .. } | RequestError::TooLarge { .. }
+                if !self.bucket.is_empty() =>
+            {
+                format!("{} shows what the bucket allows", self.bucket)
+            }
             RequestError::BucketPropertyFixed { .. } => "choose another bucket".to_owned(),
             RequestError::Overloaded { retry_after } => format!("wait {}", Span(*retry_after)),
             RequestError::StorageFull { .. } => "make room on that node's disk".to_owned(),

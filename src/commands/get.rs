@@ -39,9 +39,8 @@ pub(super) async fn read(
     session.client.get(key, options).await.map_err(|error| {
         let bucket = session.line("bucket get").bucket(key.bucket()).into_text();
         let object = shown_key(key);
-        let asked =
-            Asked { object: &object, done: "read", writes: false, again: "", look: &bucket };
-        asked.failed(&error)
+        let reading = Asked { object: &object, done: "read", bucket: &bucket, ..Asked::default() };
+        reading.failed(&error)
     })
 }
 

@@ -7,6 +7,10 @@
 //! | `check-config` | `check_config.rs` |
 //! | `tls` | `tls.rs` |
 //! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs` |
+//! | `keys` | `keys.rs` |
+//! | `buckets`, `bucket` | `buckets.rs` |
+//! | `status`, `members`, `ring`, `actors` | each its own; what they share: `screen.rs` |
+//! | `completions` | `completions.rs` |
 //!
 //! | shared | file |
 //! | --- | --- |
@@ -16,16 +20,24 @@
 //! | buckets, keys and lines to paste | `words.rs` |
 //! | the way to the cluster | `session.rs` |
 
+mod actors;
+mod buckets;
 mod check_config;
+mod completions;
 mod delete;
 mod demo;
 mod failure;
 mod found;
 mod get;
+mod keys;
+mod members;
 mod output;
 mod put;
+mod ring;
+mod screen;
 mod serve;
 mod session;
+mod status;
 mod table;
 mod tls;
 mod words;
@@ -48,7 +60,14 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Put(args) => put::run(args, cli),
         Command::Get(args) => get::run(args, cli),
         Command::Delete(args) => delete::run(args, cli),
-        _ => Ok(Exit::Ok),
+        Command::Keys(args) => keys::run(args, cli),
+        Command::Buckets(args) => buckets::list(args, cli),
+        Command::Bucket(command) => buckets::run(command, cli),
+        Command::Status(args) => status::run(args, cli),
+        Command::Members(args) => members::run(args, cli),
+        Command::Ring(args) => ring::run(args, cli),
+        Command::Actors(args) => actors::run(args, cli),
+        Command::Completions(args) => completions::run(*args),
     };
     done.unwrap_or_else(|failure| {
         failure.report(cli.global.json);

@@ -99,7 +99,9 @@ impl Writing<'_> {
         );
         let look = self.session.line("get").operands(self.key, None).into_text();
         let object = shown_key(self.key);
-        Asked { object: &object, done, writes: true, again: &again, look: &look }.failed(error)
+        let bucket = self.session.line("bucket get").bucket(self.key.bucket()).into_text();
+        let (look, bucket) = (look.as_str(), bucket.as_str());
+        Asked { object: &object, done, writes: true, again: &again, look, bucket }.failed(error)
     }
 }
 

@@ -95,6 +95,5 @@ fn tls_dir_by_default() -> PathBuf {
 }
 
 fn unconnected(error: &ClientError) -> Failure {
-    Asked { object: "the cluster", done: "reached", writes: false, again: "", look: "" }
-        .failed(error)
+    Asked { object: "the cluster", done: "reached", ..Asked::default() }.failed(error)
 }
