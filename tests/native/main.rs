@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `verbs.rs` | every verb of the store, and the reports |
 //! | `errors.rs` | what is refused, with the code and the fate that HTTP gives |
+//! | `inputs.rs` | every door refuses the same inputs in the same words, and writes nothing |
 //! | `certificates.rs` | who may be a client, and of which cluster |
 //! | `frames.rs` | what breaks the protocol ends its link and nothing else; bounds |
 //! | `routing.rs` | requests go to a home of their key, at the port of its shard |
@@ -26,6 +27,7 @@ mod dial;
 mod errors;
 mod failover;
 mod frames;
+mod inputs;
 mod routing;
 mod verbs;
 

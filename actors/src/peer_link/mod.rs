@@ -13,11 +13,7 @@ use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
-use henge_kernel::{
-    coordination::Failure,
-    id::NodeId,
-    time::Instant,
-};
+use henge_kernel::{coordination::Failure, id::NodeId, time::Instant};
 use tracing::{debug, info, warn};
 
 use self::serving::Asked;

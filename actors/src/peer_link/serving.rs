@@ -77,11 +77,7 @@ impl PeerLink {
     }
 
     /// A request for another shard, or with bucket properties that place its data elsewhere.
-    fn refuse_misplaced(
-        &self,
-        cluster: &ClusterView,
-        request: &PeerRequest,
-    ) -> Option<PeerReply> {
+    fn refuse_misplaced(&self, cluster: &ClusterView, request: &PeerRequest) -> Option<PeerReply> {
         let (bucket, partition, named) = match request {
             PeerRequest::Read { key, properties, .. }
             | PeerRequest::Store { key, properties, .. } => {
