@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use henge::{DeleteOptions, Got, PutOptions, ReadOptions, Store, Value};
-use henge_actors::{Key, api::KeyQuery, store::StoreError as _};
+use henge_actors::{Key, api::KeyQuery};
 use henge_kernel::{
     bucket::{BucketChange, TTL_MAX},
     causality::{Actor, Context, ContextKey, Dot, Stamp},

@@ -170,6 +170,11 @@ enum ReportBody<'a> {
 }
 
 impl ClientRequest {
+    /// Whether it may change something.
+    pub fn writes(&self) -> bool {
+        matches!(self, Self::Put { .. } | Self::Delete { .. } | Self::SetBucket { .. })
+    }
+
     /// The frame of this request.
     pub fn encode(&self, correlation: u64) -> Result<Frame, HeaderTooLong> {
         let framed = |body: Body<'_>| codec::encode(KIND, &Header { correlation, body });
