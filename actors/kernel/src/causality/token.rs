@@ -31,8 +31,7 @@ impl ContextKey {
     /// A context in memory, or on a link, cannot be damaged unnoticed as a text can: that it is of
     /// this key is all there is to check, and the key's hash under the cluster's says that.
     pub fn seal(&self, key: &Key) -> Seal {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        let seed = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let seed = self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         Seal(xxh3_64_with_seed(&key.token().0.to_le_bytes(), seed))
     }
 
