@@ -450,7 +450,8 @@ impl NodeHandle {
 
     fn serving(&self) -> Result<(), RequestError> {
         match self.commons.phase() {
-            Phase::Serving => Ok(()),
+            Phase::Serving if self.commons.cluster.load().learned => Ok(()),
+            Phase::Serving => Err(RequestError::NotReady { reason: UNLEARNED.into() }),
             Phase::Starting => Err(not_started()),
             Phase::Stopping => Err(RequestError::NotReady { reason: "the node stops".into() }),
         }
@@ -461,6 +462,9 @@ impl NodeHandle {
         fronts.get(usize::from(shard)).ok_or_else(not_started)
     }
 }
+
+/// Why a node with an empty disk does not serve yet.
+const UNLEARNED: &str = "the node has not yet heard from its peers which buckets there are";
 
 fn not_started() -> RequestError {
     RequestError::NotReady { reason: "the node is starting".into() }

@@ -43,15 +43,15 @@ mod answers;
 mod body;
 mod buckets;
 mod cluster;
-mod date;
+pub(crate) mod date;
 mod headers;
 mod host;
 mod objects;
 mod problem;
 mod query;
 mod routes;
-mod siblings;
-mod text;
+pub(crate) mod siblings;
+pub(crate) mod text;
 
 use std::{any::Any, cell::Cell, io, net::SocketAddr, sync::Arc, time::Duration};
 
