@@ -10,7 +10,11 @@ use henge_actors::{
     Answer, Context, Key, PutOptions, Store as _, Value, Written,
     environment::{Entropy as _, SystemEntropy},
 };
-use henge_kernel::{bucket::VALUE_BYTES_MAX, id::WriteId};
+use henge_kernel::{
+    bucket::VALUE_BYTES_MAX,
+    causality::{InvalidDescription, check_content_type, check_meta},
+    id::WriteId,
+};
 use serde::Serialize;
 
 use super::{
@@ -20,12 +24,7 @@ use super::{
     session::Session,
     words::{key_of, shown_key},
 };
-use crate::{
-    cli::{Cli, PutArgs},
-    surfaces::http::headers::{
-        CONTENT_TYPE_BYTES_MAX, META_BYTES_MAX, META_COUNT_MAX, is_media_type, is_token,
-    },
-};
+use crate::cli::{Cli, PutArgs};
 
 pub(super) fn run(args: &PutArgs, cli: &Cli) -> Result<Exit, Failure> {
     let key = key_of(&args.key)?;
@@ -156,14 +155,14 @@ fn stdin() -> Result<Vec<u8>, Failure> {
 }
 
 fn content_type(text: &str) -> Result<Box<str>, Failure> {
-    if text.len() <= CONTENT_TYPE_BYTES_MAX && is_media_type(text) {
-        return Ok(text.into());
-    }
-    Err(Failure::usage(
-        "the value was not written",
-        format!("--content-type is no media type of at most {CONTENT_TYPE_BYTES_MAX} bytes"),
-        "name one such as text/plain or 'text/plain; charset=utf-8'",
-    ))
+    check_content_type(text).map(|()| text.into()).map_err(|refused| {
+        let InvalidDescription { value, limit, .. } = refused;
+        Failure::usage(
+            "the value was not written",
+            format!("--content-type is {value}; it must be {limit}"),
+            "name one such as text/plain or 'text/plain; charset=utf-8'",
+        )
+    })
 }
 
 /// Names and texts as over HTTP: names in lower case, each once, in one order for all.
@@ -173,21 +172,15 @@ fn meta(pairs: &[String]) -> Result<Vec<(Box<str>, Box<str>)>, Failure> {
     };
     let mut meta: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
     for pair in pairs {
-        let named = pair.split_once('=').filter(|(name, _)| is_token(name));
+        let named = pair.split_once('=');
         let (name, text) = named.ok_or_else(|| refused(format!("--meta {pair} names nothing")))?;
-        if text.chars().any(char::is_control) {
-            return Err(refused(format!("--meta {name} has a control character")));
-        }
         if meta.insert(name.to_ascii_lowercase().into(), text.into()).is_some() {
             return Err(refused(format!("--meta {name} is given twice")));
         }
     }
-    let bytes: usize = meta.iter().map(|(name, text)| name.len() + text.len()).sum();
-    if meta.len() > META_COUNT_MAX || bytes > META_BYTES_MAX {
-        let (count, most) = (meta.len(), META_COUNT_MAX);
-        return Err(refused(format!(
-            "--meta: {count} with {bytes} bytes; at most {most} with {META_BYTES_MAX} bytes are kept"
-        )));
-    }
-    Ok(meta.into_iter().collect())
+    let meta: Vec<_> = meta.into_iter().collect();
+    check_meta(&meta).map_err(|InvalidDescription { value, limit, .. }| {
+        refused(format!("--meta is {value}; it must be {limit}"))
+    })?;
+    Ok(meta)
 }

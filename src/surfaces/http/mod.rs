@@ -44,7 +44,7 @@ mod body;
 mod buckets;
 mod cluster;
 pub(crate) mod date;
-pub(crate) mod headers;
+mod headers;
 mod host;
 mod objects;
 mod problem;
