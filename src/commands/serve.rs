@@ -7,7 +7,9 @@ use serde_json::json;
 use tracing::{error, info};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{Exit, Failure, stderr_takes_colours};
+use super::{
+    Exit, Failure, check_config::invalid_json, output, stderr_takes_colours, words::export_line,
+};
 use crate::{
     cli::{GlobalArgs, ServeArgs},
     config::{Config, Sources},
@@ -20,14 +22,14 @@ use crate::{
 const STOP: Duration = Duration::from_millis(9_500);
 
 pub(super) fn run(args: &ServeArgs, global: GlobalArgs) -> Result<Exit, Failure> {
-    let Some(config) = load(args)? else { return Ok(Exit::Usage) };
+    let Some(config) = load(args, global)? else { return Ok(Exit::Usage) };
     telemetry::start(config.log_format, stderr_takes_colours(), LevelFilter::INFO);
     telemetry::report_panics();
     actix_rt::System::new().block_on(serve(config, global))
 }
 
 /// The configuration; `None` if it is wrong and its violations were shown.
-fn load(args: &ServeArgs) -> Result<Option<Config>, Failure> {
+fn load(args: &ServeArgs, global: GlobalArgs) -> Result<Option<Config>, Failure> {
     let mut sources = match &args.config {
         Some(file) => Sources::read(file, &args.overrides.set)?,
         None => Sources::dev(&args.overrides.set),
@@ -36,7 +38,11 @@ fn load(args: &ServeArgs) -> Result<Option<Config>, Failure> {
     match Config::load(&sources) {
         Ok(loaded) => Ok(Some(loaded.config)),
         Err(invalid) => {
-            anstream::eprint!("{}", invalid.render(stderr_takes_colours()));
+            if global.json {
+                output::message(&invalid_json(&invalid).to_string());
+            } else {
+                output::message(invalid.render(stderr_takes_colours()).trim_end());
+            }
             Ok(None)
         }
     }
@@ -46,7 +52,7 @@ async fn serve(config: Config, global: GlobalArgs) -> Result<Exit, Failure> {
     let failure = |error: HostError| refused(&config, &error);
     let mut shutdown = Shutdown::listen().map_err(|error| no_signals(&error))?;
     let host = Host::start(config.settings.clone(), config.http.listen).await.map_err(failure)?;
-    announce(&config, &host, global.json);
+    announce(&config, &host, global.json)?;
     let ending = tokio::select! {
         () = shutdown.asked() => None,
         ending = host.failed() => Some(ending),
@@ -65,8 +71,8 @@ async fn serve(config: Config, global: GlobalArgs) -> Result<Exit, Failure> {
     }
 }
 
-fn announce(config: &Config, host: &Host, as_json: bool) {
-    let (node, http) = (&config.settings.node, host.http_address());
+fn announce(config: &Config, host: &Host, as_json: bool) -> Result<(), Failure> {
+    let (node, tls, http) = (&config.settings.node, &config.settings.tls, host.http_address());
     let (name, cluster) = (node.name.as_str(), config.settings.cluster.name.as_str());
     if as_json {
         let listening = json!({
@@ -75,13 +81,22 @@ fn announce(config: &Config, host: &Host, as_json: bool) {
             "quic": node.listen.to_string(),
             "http": format!("http://{http}"),
             "ready": format!("http://{http}/ready"),
+            "tls_dir": tls.dir,
         });
-        anstream::println!("{listening}");
-    } else {
-        anstream::println!("node {name} of cluster {cluster} listens on udp {}", node.listen);
-        anstream::println!("http on http://{http}");
-        anstream::println!("curl -i http://{http}/ready says when it serves");
+        output::json(&listening)?;
+        return Ok(());
     }
+    let mut text = format!(
+        "node {name} of cluster {cluster} listens on udp {}\nhttp on http://{http}\n\
+         curl -i http://{http}/ready says when it serves\n",
+        node.listen
+    );
+    if tls.generate {
+        let export = export_line(std::iter::once(node.listen), &tls.dir);
+        text += &format!("for henge put, get, status and the like in another shell:\n  {export}\n");
+    }
+    output::text(&text)?;
+    Ok(())
 }
 
 fn refused(config: &Config, error: &HostError) -> Failure {

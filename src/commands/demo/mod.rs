@@ -44,9 +44,10 @@ pub(super) fn run(args: &DemoArgs, global: GlobalArgs) -> Result<Exit, Failure> 
 }
 
 async fn demo(args: &DemoArgs, report: Report) -> Result<Exit, Failure> {
-    let mut shutdown = Shutdown::listen().map_err(|error| refused(&error.to_string()))?;
-    let clock = SystemClock::start();
     let data = Data::new(args.dir.as_deref()).map_err(|error| no_cluster(&error))?;
+    let shutdown = Shutdown::listen_with(data.temporary());
+    let mut shutdown = shutdown.map_err(|error| refused(&error.to_string()))?;
+    let clock = SystemClock::start();
     let started = Cluster::start(args.nodes, args.shards, data).await;
     let cluster = started.map_err(|error| no_cluster(&error))?;
     report.ready(&cluster, clock.now().since(Instant::default()));
