@@ -146,11 +146,13 @@ fn stdin() -> Result<Vec<u8>, Failure> {
     }
     let mut bytes = Vec::new();
     let most = u64::from(VALUE_BYTES_MAX) + 1;
-    stdin.lock().take(most).read_to_end(&mut bytes).map_err(|error| Failure {
-        what: "the value was not read".to_owned(),
-        why: error.to_string(),
-        remedy: "send it into stdin, or name it as VALUE".to_owned(),
-        exit: Exit::Failed,
+    stdin.lock().take(most).read_to_end(&mut bytes).map_err(|error| {
+        Failure::new(
+            "the value was not read",
+            error.to_string(),
+            "send it into stdin, or name it as VALUE",
+            Exit::Failed,
+        )
     })?;
     Ok(bytes)
 }

@@ -102,36 +102,32 @@ fn announce(config: &Config, host: &Host, as_json: bool) -> Result<(), Failure> 
 fn refused(config: &Config, error: &HostError) -> Failure {
     let exit = if error.is_configuration() { Exit::Usage } else { Exit::Failed };
     let what = format!("node {} does not start", config.settings.node.name);
-    Failure { what, why: error.to_string(), remedy: error.remedy(), exit }
+    Failure::new(what, error.to_string(), error.remedy(), exit)
 }
 
 fn no_signals(error: &std::io::Error) -> Failure {
-    Failure {
-        what: "the node does not start".to_owned(),
-        why: format!("signals cannot be taken: {error}"),
-        remedy: "see whether this process has file descriptors left".to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        "the node does not start",
+        format!("signals cannot be taken: {error}"),
+        "see whether this process has file descriptors left",
+        Exit::Failed,
+    )
 }
 
 fn failed(config: &Config, reason: String) -> Failure {
-    Failure {
-        what: format!(
-            "node {} could not go on and was stopped in order",
-            config.settings.node.name
-        ),
-        why: reason,
-        remedy: "see the log lines above, then start it again: nothing acknowledged is lost"
-            .to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        format!("node {} could not go on and was stopped in order", config.settings.node.name),
+        reason,
+        "see the log lines above, then start it again: nothing acknowledged is lost",
+        Exit::Failed,
+    )
 }
 
 fn too_slow(config: &Config) -> Failure {
-    Failure {
-        what: format!("node {} did not stop in order", config.settings.node.name),
-        why: format!("it took more than {} ms", STOP.as_millis()),
-        remedy: "start it again: nothing acknowledged is lost while the machine runs".to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        format!("node {} did not stop in order", config.settings.node.name),
+        format!("it took more than {} ms", STOP.as_millis()),
+        "start it again: nothing acknowledged is lost while the machine runs",
+        Exit::Failed,
+    )
 }

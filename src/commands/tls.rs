@@ -62,6 +62,6 @@ fn failure(error: &TlsError, args: &TlsArgs) -> Failure {
         TlsError::Unfit { .. } => "choose another name".to_owned(),
         _ => format!("look at the files in {dir}"),
     };
-    let what = "no certificate was made".to_owned();
-    Failure { what, why: error.to_string(), remedy, exit: Exit::Failed }
+    let what = "no certificate was made";
+    Failure::new(what, error.to_string(), remedy, Exit::Failed)
 }

@@ -86,19 +86,19 @@ fn no_cluster(error: &ClusterError) -> Failure {
 }
 
 fn refused(why: &str) -> Failure {
-    Failure {
-        what: "the demo does not start".to_owned(),
-        why: why.to_owned(),
-        remedy: "see whether this process has file descriptors left".to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        "the demo does not start",
+        why.to_owned(),
+        "see whether this process has file descriptors left",
+        Exit::Failed,
+    )
 }
 
 fn broken(name: &str, reason: String) -> Failure {
-    Failure {
-        what: format!("node {name} could not go on; all were stopped in order"),
-        why: reason,
-        remedy: "see the log lines above".to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        format!("node {name} could not go on; all were stopped in order"),
+        reason,
+        "see the log lines above",
+        Exit::Failed,
+    )
 }
