@@ -184,7 +184,8 @@ impl Asked<'_> {
     }
 }
 
-const UNREACHABLE: &str = "start a node (henge serve --dev), or name others: --node HOST:PORT, or \
+/// What to do if no node is reached.
+pub const UNREACHABLE: &str = "start a node (henge serve --dev), or name others: --node HOST:PORT, or \
                            export HENGE_NODES=HOST:PORT,HOST:PORT";
 
 fn exit_of_refusal(error: &RequestError) -> Exit {

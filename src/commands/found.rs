@@ -106,19 +106,17 @@ impl<'a> Found<'a> {
                 version.dot.to_string().into(),
             ]);
         }
+        let (what, count) = (shown_key(self.key), versions.len());
         let merge = self.session.line("put").option("--context", &token);
         let merge = merge.operands(self.key, Some("WHAT THEY COME TO")).into_text();
-        let mut text = format!(
-            "{} has {} siblings: none of them has seen the other.\n\n{table}\n\
-             Write one value in their place:\n  {merge}\n",
-            shown_key(self.key),
-            versions.len(),
-        );
-        for (number, version) in (1..).zip(versions) {
-            let keep = self.keep(&token, version);
-            text += &format!("Or keep number {number}:\n  {keep}\n");
-        }
-        text
+        let keep = (1..).zip(versions).map(|(number, version)| {
+            format!("Or keep number {number}:\n  {}\n", self.keep(&token, version))
+        });
+        format!(
+            "{what} has {count} siblings: none of them has seen the other.\n\n{table}\n\
+             Write one value in their place:\n  {merge}\n{}",
+            keep.collect::<String>()
+        )
     }
 
     /// The line that resolves the siblings in favour of `version`.
@@ -131,14 +129,12 @@ impl<'a> Found<'a> {
         for (name, text) in &value.meta {
             put = put.option("--meta", &format!("{name}={text}"));
         }
-        match short(value) {
-            Some(text) => put.operands(self.key, Some(text)).into_text(),
-            None => {
-                let get = self.session.line("get").option("--dot", &version.dot.to_string());
-                let get = get.operands(self.key, None).into_text();
-                format!("{get} | {}", put.operands(self.key, None).into_text())
-            }
+        if let Some(text) = short(value) {
+            return put.operands(self.key, Some(text)).into_text();
         }
+        let get = self.session.line("get").option("--dot", &version.dot.to_string());
+        let get = get.operands(self.key, None).into_text();
+        format!("{get} | {}", put.operands(self.key, None).into_text())
     }
 
     fn document(&self) -> Document<'_> {

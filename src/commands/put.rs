@@ -130,7 +130,7 @@ pub(super) fn draw_write_id() -> WriteId {
 
 fn value(args: &PutArgs) -> Result<Value, Failure> {
     let content_type = args.content_type.as_deref().map(content_type).transpose()?;
-    let meta = meta(&args.meta)?;
+    let meta = meta(&args.meta)?.into_iter().collect();
     let bytes = match &args.value {
         Some(value) if value != "-" => value.as_bytes().to_vec(),
         _ => stdin()?,
@@ -169,7 +169,7 @@ fn content_type(text: &str) -> Result<Box<str>, Failure> {
 }
 
 /// Names and texts as over HTTP: names in lower case, each once, in one order for all.
-fn meta(pairs: &[String]) -> Result<Vec<(Box<str>, Box<str>)>, Failure> {
+fn meta(pairs: &[String]) -> Result<BTreeMap<Box<str>, Box<str>>, Failure> {
     let refused = |why: String| {
         Failure::usage("the value was not written", why, "--meta NAME=TEXT, as --meta author=ada")
     };
@@ -191,5 +191,5 @@ fn meta(pairs: &[String]) -> Result<Vec<(Box<str>, Box<str>)>, Failure> {
             "--meta: {count} with {bytes} bytes; at most {most} with {META_BYTES_MAX} bytes are kept"
         )));
     }
-    Ok(meta.into_iter().collect())
+    Ok(meta)
 }

@@ -1,6 +1,6 @@
 //! `henge serve`: one node until it is asked to stop, or cannot go on.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use henge_actors::{Ending, events::ACTOR};
 use serde_json::json;
@@ -8,7 +8,10 @@ use tracing::{error, info};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{
-    Exit, Failure, check_config::invalid_json, output, stderr_takes_colours, words::export_line,
+    Exit, Failure,
+    check_config::invalid_json,
+    output, stderr_takes_colours,
+    words::{absolute, export_line},
 };
 use crate::{
     cli::{GlobalArgs, ServeArgs},
@@ -81,7 +84,7 @@ fn announce(config: &Config, host: &Host, as_json: bool) -> Result<(), Failure> 
             "quic": node.listen.to_string(),
             "http": format!("http://{http}"),
             "ready": format!("http://{http}/ready"),
-            "tls_dir": tls.dir,
+            "tls_dir": absolute(&tls.dir),
         });
         output::json(&listening)?;
         return Ok(());
@@ -93,7 +96,9 @@ fn announce(config: &Config, host: &Host, as_json: bool) -> Result<(), Failure> 
     );
     if tls.generate {
         let export = export_line(std::iter::once(node.listen), &tls.dir);
-        text += &format!("for henge put, get, status and the like in another shell:\n  {export}\n");
+        // Writing into a string cannot fail.
+        let _ =
+            writeln!(text, "for henge put, get, status and the like in another shell:\n  {export}");
     }
     output::text(&text)?;
     Ok(())

@@ -20,9 +20,8 @@ pub(super) fn run(command: &TlsCommand, global: GlobalArgs) -> Result<Exit, Fail
         }
         TlsCommand::Client(args) => {
             let issue = Issue::Client { name: &args.name };
-            let done = directory(&args.authority).and_then(|ca| match args.force {
-                true => ca.issue(issue, now),
-                false => ca.issue_new(issue, now),
+            let done = directory(&args.authority).and_then(|ca| {
+                if args.force { ca.issue(issue, now) } else { ca.issue_new(issue, now) }
             });
             (&args.authority, done, "client")
         }

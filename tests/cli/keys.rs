@@ -90,7 +90,7 @@ fn what_a_bucket_cannot_be_is_refused() {
     let node = &single.node;
     let mistakes = ["bucket", "set", "b", "r=9", "durability=group"];
     henge(node, &mistakes).fails(2, "durability", "bucket get b shows");
-    henge(node, &["bucket", "set", "b", "lww"]).fails(2, "lww", "PROPERTY=VALUE");
+    henge(node, &["bucket", "set", "b", "lww"]).fails(2, "\"lww\"", "conflict=lww");
     henge(node, &["bucket", "set", "b", "conflict=lww"]).ends(0);
     henge(node, &["bucket", "set", "b", "conflict=siblings"]).fails(1, "for ever", "another");
 }

@@ -71,9 +71,9 @@ fn without_a_quorum_it_is_unavailable_and_surely_not_applied() {
     eventually("two are down", || {
         node.handle.cluster().members.iter().filter(|one| one.liveness == "down").count() == 2
     });
-    let put = henge(node, &["put", "b", "k", "y"]).fails(6, "1 of 2", "henge status");
+    let put = henge(node, &["put", "b", "k", "y"]).fails(6, "of 2 needed", "henge status");
     assert!(put.stderr.starts_with("error: b/k was not written\n"), "{put:?}");
-    henge(node, &["get", "b", "k"]).fails(6, "1 of 2", "henge status");
+    henge(node, &["get", "b", "k"]).fails(6, "of 2 needed", "henge status");
     assert_eq!(henge(node, &["get", "b", "k", "--r", "1"]).ends(0).text(), "x");
     let json = henge(node, &["put", "b", "k", "y", "--json"]).ends(6);
     let error: Value = serde_json::from_str(&json.stderr).unwrap();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Data};
-use crate::commands::words::export_line;
+use crate::commands::words::{absolute, export_line};
 
 /// Width of the column of measured times.
 const TIME_WIDTH: usize = 9;
@@ -113,7 +113,7 @@ fn ready_json(cluster: &Cluster, took: Duration) -> Value {
         "event": "ready",
         "nodes": nodes.collect::<Vec<_>>(),
         "data": cluster.data().path(),
-        "tls_dir": cluster.data().tls_dir(),
+        "tls_dir": absolute(&cluster.data().tls_dir()),
         "ms": millis(took),
     })
 }
