@@ -32,7 +32,7 @@ fn lines(said: &str) -> Vec<String> {
 fn every_printed_line_resolves_them() {
     let single = Single::start();
     let node = &single.node;
-    // Of the bytes of the last no line could consist.
+    // Of the bytes of the last no line could consist; the dash alone would mean stdin.
     let values: [&[u8]; 4] = [b"it's one", b"-", b"two\nlines", b"\x00\xff binary"];
     let count = values.len();
     for chosen in 0..=count {
@@ -94,6 +94,26 @@ fn they_are_in_the_json_with_one_context() {
     assert_eq!(token.text().trim_end(), context);
     put(node, &["carts", "ada", "both", "--context", context]);
     assert_eq!(henge(node, &["get", "carts", "ada"]).ends(0).text(), "both");
+    let late = ["put", "carts", "ada", "--context", context, "--keep", dot];
+    let late = henge(node, &late).ends(4);
+    assert!(late.stdout.is_empty() && late.stderr.contains(dot), "{late:?}");
+    assert_eq!(henge(node, &["get", "carts", "ada"]).ends(0).text(), "both");
     let gone = henge(node, &["get", "carts", "ada", "--dot", dot]).ends(4);
     assert!(gone.stdout.is_empty() && gone.stderr.contains(dot), "{gone:?}");
+}
+
+#[test]
+fn the_one_that_is_kept_keeps_its_end() {
+    let single = Single::start();
+    let node = &single.node;
+    put(node, &["carts", "ada", "one"]);
+    put(node, &["carts", "ada", "two", "--ttl", "1h"]);
+    let conflict = henge(node, &["get", "carts", "ada"]).ends(3);
+    paste(Some(node), &lines(&conflict.stderr)[2]);
+    let key = henge::Key::new("carts", "ada").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let got = runtime.block_on(node.handle.get(&key, henge::ReadOptions::default())).unwrap();
+    let [version] = got.versions() else { panic!("one value: {got:?}") };
+    let left = version.expires_at.unwrap().0 - node.handle.wall().0;
+    assert!((3_500_000..=3_600_000).contains(&left), "{left} ms of an hour");
 }
