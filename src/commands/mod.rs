@@ -6,7 +6,7 @@
 //! | `serve` | `serve.rs` |
 //! | `check-config` | `check_config.rs` |
 //! | `tls` | `tls.rs` |
-//! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs` |
+//! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs`; values: `value.rs` |
 //! | `keys` | `keys.rs` |
 //! | `buckets`, `bucket` | `buckets.rs` |
 //! | `status`, `members`, `ring`, `actors` | each its own; what they share: `screen.rs` |
@@ -43,6 +43,7 @@ mod session;
 mod status;
 mod table;
 mod tls;
+mod value;
 mod words;
 
 use std::process::ExitCode;
