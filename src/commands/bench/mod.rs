@@ -130,11 +130,10 @@ where
 }
 
 fn failed(why: &str) -> Failure {
-    Failure {
-        what: "the bench could not begin".to_owned(),
-        why: why.to_owned(),
-        remedy: "`henge status` shows how the cluster is; --node, --http and --tls-dir say where"
-            .to_owned(),
-        exit: Exit::Unavailable,
-    }
+    Failure::new(
+        "the bench could not begin",
+        why,
+        "`henge status` shows how the cluster is; --node, --http and --tls-dir say where",
+        Exit::Unavailable,
+    )
 }
