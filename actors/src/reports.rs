@@ -1,9 +1,9 @@
 //! What a node tells of its cluster and of itself: shapes of the JSON of the admin surface.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use henge_kernel::{
-    bucket::N_MAX,
+    bucket::{BucketTable, N_MAX},
     id::NodeId,
     key::Key,
     membership::{Liveness, StorageState},
@@ -27,6 +27,8 @@ pub struct ClusterReport {
     pub partitions: u16,
     /// Epoch of the ring.
     pub ring_epoch: u64,
+    /// Replicas of each key: the default `n`, then those of buckets that have another.
+    pub n: Vec<u8>,
     /// Whether there are fewer members than the default `n`.
     pub under_replicated: bool,
     /// How far this node's wall clock is off its peers' median, in milliseconds, if that is more
@@ -121,10 +123,17 @@ impl ClusterReport {
             partitions: cluster.ring.partitions().get(),
             ring_epoch: cluster.ring.epoch(),
             under_replicated: reports.len() < usize::from(cluster.buckets.defaults().n),
+            n: replicas(&cluster.buckets),
             clock_skew_ms: members.clock_skew(),
             members: reports,
         }
     }
+}
+
+fn replicas(buckets: &BucketTable) -> Vec<u8> {
+    let default = buckets.defaults().n;
+    let all: BTreeSet<u8> = buckets.iter().map(|register| register.properties.n).collect();
+    std::iter::once(default).chain(all.into_iter().filter(|n| *n != default)).collect()
 }
 
 fn storage_text(state: StorageState) -> &'static str {
@@ -365,7 +374,9 @@ impl Readiness {
             .filter(|(node, _)| **node != commons.node && !settled(**node))
             .map(|(_, site)| site.name.to_string())
             .collect();
-        if waiting.is_empty() {
+        if waiting.is_empty() && !cluster.learned {
+            not("the bucket properties are not yet learned from peers".to_owned())
+        } else if waiting.is_empty() {
             commons.assemble();
             Self::Ready
         } else {

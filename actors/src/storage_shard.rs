@@ -420,6 +420,8 @@ impl Handler<Told<Synced>> for StorageShard {
         self.syncing = false;
         if let Err(error) = outcome {
             error!(target: STORAGE, shard = self.shard.index, %error, "a sync failed");
+            // It may have been asked for before a fall, of the same files.
+            self.engine.poison(&error);
             self.judge();
         }
     }

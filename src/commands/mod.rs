@@ -1,4 +1,4 @@
-//! One file a command; here is what they share: how they end and what they say then.
+//! One file a command, and what they share.
 //!
 //! | command | file |
 //! | --- | --- |
@@ -6,107 +6,77 @@
 //! | `serve` | `serve.rs` |
 //! | `check-config` | `check_config.rs` |
 //! | `tls` | `tls.rs` |
+//! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs`; values: `value.rs` |
+//! | `keys` | `keys.rs` |
+//! | `buckets`, `bucket` | `buckets.rs` |
+//! | `status`, `members`, `ring`, `actors` | each its own; what they share: `screen.rs` |
+//! | `bench` | `bench/` |
+//! | `completions` | `completions.rs` |
+//!
+//! | shared | file |
+//! | --- | --- |
+//! | how commands fail, and the exit codes | `failure.rs` |
+//! | stdout and stderr | `output.rs` |
+//! | tables | `table.rs` |
+//! | buckets, keys and lines to paste | `words.rs` |
+//! | the way to the cluster | `session.rs`; over HTTP `http_client.rs` |
 
+mod actors;
+mod bench;
+mod buckets;
 mod check_config;
+mod completions;
+mod delete;
 mod demo;
+mod failure;
+mod found;
+mod get;
+mod http_client;
+mod keys;
+mod members;
+mod output;
+mod put;
+mod ring;
+mod screen;
 mod serve;
+mod session;
+mod status;
+mod table;
 mod tls;
+mod value;
+mod words;
 
 use std::process::ExitCode;
 
-use anstream::{AutoStream, ColorChoice};
+pub use failure::{Exit, Failure};
+use output::stderr_takes_colours;
 
-use crate::{
-    cli::{Cli, Colour, Command},
-    config::ConfigError,
-};
-
-/// How a command ends; a contract with scripts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It did what it should.
-    Ok,
-    /// It failed, and surely changed nothing that it did not report.
-    Failed,
-    /// It was called wrongly, or the configuration is wrong.
-    Usage,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Ok => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-        })
-    }
-}
-
-/// Why a command failed, in three lines.
-#[derive(Debug)]
-pub struct Failure {
-    /// What was not done.
-    pub what: String,
-    /// Why.
-    pub why: String,
-    /// What to do now.
-    pub remedy: String,
-    /// How the process ends.
-    pub exit: Exit,
-}
-
-impl Failure {
-    fn report(&self) {
-        anstream::eprintln!("error: {}\n  why: {}\n  try: {}", self.what, self.why, self.remedy);
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        match error {
-            ConfigError::Unreadable { path, source } => Self {
-                what: format!("cannot read the configuration {}", path.display()),
-                why: source.to_string(),
-                remedy: "name a file such as config/cluster/a.toml; config/henge.toml explains \
-                         every key"
-                    .to_owned(),
-                exit: Exit::Usage,
-            },
-            ConfigError::Invalid(invalid) => Self {
-                what: "the configuration cannot be used".to_owned(),
-                why: invalid.to_string(),
-                remedy: format!("henge check-config {} shows each", invalid.file),
-                exit: Exit::Usage,
-            },
-        }
-    }
-}
+use crate::cli::{Cli, Command};
 
 /// Runs what the command line asks for.
 pub fn run(cli: &Cli) -> ExitCode {
-    colours(cli.global.color).write_global();
+    output::choose_colours(cli.global.color);
     let done = match &cli.command {
         Command::Demo(args) => demo::run(args, cli.global),
         Command::Serve(args) => serve::run(args, cli.global),
         Command::CheckConfig(args) => check_config::run(args, cli.global),
         Command::Tls(command) => tls::run(command, cli.global),
+        Command::Put(args) => put::run(args, cli),
+        Command::Get(args) => get::run(args, cli),
+        Command::Delete(args) => delete::run(args, cli),
+        Command::Keys(args) => keys::run(args, cli),
+        Command::Buckets(args) => buckets::list(args, cli),
+        Command::Bucket(command) => buckets::run(command, cli),
+        Command::Status(args) => status::run(args, cli),
+        Command::Members(args) => members::run(args, cli),
+        Command::Ring(args) => ring::run(args, cli),
+        Command::Actors(args) => actors::run(args, cli),
+        Command::Bench(args) => bench::run(args, cli),
+        Command::Completions(args) => completions::run(*args),
     };
     done.unwrap_or_else(|failure| {
-        failure.report();
+        failure.report(cli.global.json);
         failure.exit
     })
     .into()
-}
-
-fn colours(colour: Colour) -> ColorChoice {
-    match colour {
-        Colour::Auto => ColorChoice::Auto,
-        Colour::Always => ColorChoice::Always,
-        Colour::Never => ColorChoice::Never,
-    }
-}
-
-/// Whether stderr takes colours, all things considered.
-fn stderr_takes_colours() -> bool {
-    AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }

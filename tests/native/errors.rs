@@ -8,7 +8,7 @@ use henge::{
     Store as _, Value,
 };
 use henge_actors::api::KeyQuery;
-use henge_kernel::{bucket::BucketChange, causality::Context};
+use henge_kernel::bucket::BucketChange;
 
 use crate::{
     address, blind, connect, failure, key,
@@ -164,17 +164,4 @@ async fn nobody_there_is_said_in_time_and_was_not_applied() {
     let one_lives =
         Client::connect(["127.0.0.1:9".to_owned(), address(&single.node)], certificates);
     one_lives.await.unwrap().put(&key("a"), text("x"), blind()).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_context_of_forgotten_dots_is_accepted() {
-    let single = Single::start();
-    let client = connect(&single.node).await;
-    let written = client.put(&key("other"), text("x"), blind()).await.unwrap().body;
-    // Native contexts are no tokens: that they fit the key is the business of whoever holds them.
-    let foreign: Context = written.context;
-    let options = PutOptions::default().context(foreign);
-    client.put(&key("fresh"), text("y"), options).await.unwrap();
-    let got = client.get(&key("fresh"), ReadOptions::default()).await.unwrap();
-    assert_eq!(got.versions().len(), 1);
 }

@@ -222,7 +222,7 @@ fn headers_that_cannot_be_kept_are_refused() {
     let names: Vec<String> = (0..33).map(|number| format!("Henge-Meta-{number}")).collect();
     let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
     let body = call(http, "PUT", K, &many, b"y").refuses("henge-meta-*");
-    assert_eq!((&body["value"], &body["limit"]), (&json!("33 headers"), &json!("at most 32")));
+    assert_eq!((&body["value"], &body["limit"]), (&json!("33 names"), &json!("at most 32")));
     let long = "x".repeat(4096);
     let body = call(http, "PUT", K, &[("Henge-Meta-A", &long)], b"y").refuses("henge-meta-*");
     assert_eq!(

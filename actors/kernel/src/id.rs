@@ -1,6 +1,6 @@
 //! Who is who: clusters, nodes, lives of nodes, lives of shards, writes.
 
-use core::fmt;
+use core::{fmt, str::FromStr};
 
 /// The longest node name, in bytes.
 pub const NODE_NAME_MAX: usize = 32;
@@ -108,8 +108,60 @@ impl fmt::Debug for ShardUid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WriteId(pub u128);
 
+impl fmt::Display for WriteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:032x}", self.0);
+        let groups = [0..8, 8..12, 12..16, 16..20, 20..32].map(|group| &digits[group]);
+        f.write_str(&groups.join("-"))
+    }
+}
+
+impl FromStr for WriteId {
+    type Err = InvalidWriteId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWriteId> {
+        let mut bits = 0u128;
+        for (place, letter) in text.chars().enumerate() {
+            match place {
+                8 | 13 | 18 | 23 if letter == '-' => {}
+                8 | 13 | 18 | 23 => return Err(InvalidWriteId),
+                _ => bits = bits << 4 | u128::from(letter.to_digit(16).ok_or(InvalidWriteId)?),
+            }
+        }
+        if text.len() == 36 { Ok(Self(bits)) } else { Err(InvalidWriteId) }
+    }
+}
+
+/// A name of a write that is no UUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a UUID such as 123e4567-e89b-12d3-a456-426614174000")]
+pub struct InvalidWriteId;
+
 fn first_eight(hash: blake3::Hash) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&hash.as_bytes()[..8]);
     u64::from_be_bytes(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_id_is_a_uuid() {
+        let id = "123e4567-E89b-12d3-a456-426614174000".parse();
+        assert_eq!(id, Ok(WriteId(0x123e_4567_e89b_12d3_a456_4266_1417_4000)));
+        assert_eq!(id.map(|id| id.to_string()).unwrap(), "123e4567-e89b-12d3-a456-426614174000");
+        for bad in [
+            "",
+            "123e4567e89b12d3a456426614174000",
+            "123e4567-e89b-12d3-a456-42661417400",
+            "123e4567-e89b-12d3-a456-4266141740000",
+            "123e4567-e89b-12d3-a456-42661417400g",
+            "123e4567+e89b-12d3-a456-426614174000",
+            "123e456é-e89b-12d3-a456-42661417400",
+        ] {
+            assert_eq!(bad.parse::<WriteId>(), Err(InvalidWriteId), "{bad}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! To [`Coordinator`](crate::coordinator::Coordinator).
 
 use henge_kernel::{
-    causality::Value,
+    causality::{Seal, Value},
     coordination::{DeleteOptions, Failure, PutOptions, ReadOptions, RequestError},
     id::NodeId,
     key::{Key, PartitionId},
@@ -44,6 +44,20 @@ pub enum Wanted {
     Put(Value, PutOptions),
     /// A tombstone.
     Delete(DeleteOptions),
+}
+
+impl Wanted {
+    /// Refuses at the door what no bucket takes, and a context that `seal` does not fit.
+    pub fn check(&self, seal: Seal) -> Result<(), RequestError> {
+        let context = match self {
+            Self::Put(value, options) => {
+                value.check_description()?;
+                &options.context
+            }
+            Self::Delete(options) => &options.context,
+        };
+        Ok(context.check(seal)?)
+    }
 }
 
 /// Write a key.
@@ -110,8 +124,18 @@ pub struct ReplyTo(Option<Whom>);
 
 #[derive(Debug)]
 enum Whom {
-    Coordinator { coordinator: ActorRef<Coordinator>, lease: u64, from: NodeId },
-    Peer { peer: ActorRef<PeerLink>, link: LinkId, correlation: u64 },
+    Coordinator {
+        coordinator: ActorRef<Coordinator>,
+        lease: u64,
+        from: NodeId,
+    },
+    /// With the request's place here, which is given back as the answer goes.
+    Peer {
+        peer: ActorRef<PeerLink>,
+        link: LinkId,
+        correlation: u64,
+        _place: Permit,
+    },
 }
 
 impl ReplyTo {
@@ -121,8 +145,8 @@ impl ReplyTo {
     }
 
     /// The request `correlation` that came from a peer on `link`.
-    pub fn peer(peer: ActorRef<PeerLink>, link: LinkId, correlation: u64) -> Self {
-        Self(Some(Whom::Peer { peer, link, correlation }))
+    pub fn peer(peer: ActorRef<PeerLink>, link: LinkId, correlation: u64, place: Permit) -> Self {
+        Self(Some(Whom::Peer { peer, link, correlation, _place: place }))
     }
 
     /// Answers.
@@ -140,7 +164,7 @@ impl ReplyTo {
             Some(Whom::Coordinator { coordinator, lease, from }) => {
                 coordinator.tell(ReplicaAnswered { lease, from, reply });
             }
-            Some(Whom::Peer { peer, link, correlation }) => {
+            Some(Whom::Peer { peer, link, correlation, .. }) => {
                 peer.tell(SendReply { link, correlation, reply });
             }
             None => {}

@@ -239,10 +239,12 @@ pub struct LimitSettings {
     /// The greatest value that this node takes and that a bucket may allow, in bytes; 1 KiB to
     /// [`VALUE_BYTES_MAX`](henge_kernel::bucket::VALUE_BYTES_MAX), default 1 MiB.
     pub value_bytes_max: u64,
-    /// Client requests in flight in one shard; 16 to 65,536, default 1,024.
+    /// Client requests in flight in one shard, and also what one shard of a peer may ask of it at a
+    /// time; 16 to 65,536, default 1,024.
     pub requests_in_flight_max: u32,
-    /// Bytes of values of client requests in flight in one shard; at least four times
-    /// `value_bytes_max`, at most 4 GiB, default 64 MiB.
+    /// Bytes of values of client requests in flight in one shard, and also of what one shard of a
+    /// peer asks of it (there at least 32 MiB, a frame); at least four times `value_bytes_max`, at
+    /// most 4 GiB, default 64 MiB.
     pub request_bytes_in_flight_max: u64,
     /// Connections of clients to one listener (the endpoint of a shard, HTTP); 16 to 65,536, default 1,024.
     pub connections_max: u32,

@@ -146,6 +146,10 @@ pub trait Engine {
 
     /// Why the engine takes no more writes, if so: a [`StorageError::Poisoned`].
     fn poisoned(&self) -> Option<StorageError>;
+
+    /// Takes no more writes from now on: a sync that an earlier engine over the same files had
+    /// asked for failed. An engine without files has none.
+    fn poison(&mut self, _cause: &StorageError) {}
 }
 
 /// A stretch of the order (token, bucket, key).

@@ -150,6 +150,27 @@ fn a_log_that_failed_to_sync_stays_shut_when_its_shard_gets_up_again() {
 }
 
 #[test]
+fn a_sync_that_fails_after_its_shard_fell_shuts_the_log_too() {
+    simulate(async {
+        let world = World::start(Plan::three(6)).await;
+        world.disk("a").hold_syncs();
+        put(world.node("a"), "k", "v", PutOptions::default().w(3)).await.unwrap();
+        pass(150).await;
+        world.node("a").plant_panic("StorageShard", 0);
+        pass(20).await;
+        world.disk("a").set_faults(Faults { syncs: true, ..Faults::default() });
+        assert_eq!(world.disk("a").run_syncs(), 1, "the one of before the fall");
+        world.disk("a").set_faults(Faults::default());
+        pass(20).await;
+        assert!(matches!(world.node("a").readiness(), Readiness::NotReady { .. }));
+        put(world.node("b"), "j", "w", PutOptions::default()).await.unwrap();
+        pass(20).await;
+        assert_eq!(world.node("a").replica(&key("j")).await.unwrap().digest, None);
+        assert!(world.node("a").replica(&key("k")).await.unwrap().digest.is_some());
+    });
+}
+
+#[test]
 fn a_record_that_holds_but_is_not_understood_is_not_replaced() {
     simulate(async {
         let mut world = World::start(Plan::three(7)).await;

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use henge_actors::NodeHandle;
+use henge_actors::{NodeHandle, settings::Settings};
 use henge_kernel::coordination::{PutOptions, ReadOptions};
 
 use tracing::{Event, Subscriber, field::Visit};
@@ -160,6 +160,40 @@ fn mailboxes_stay_shallow_under_load() {
                 assert!(report.depth_max <= 3 * 200, "{report:?}");
             }
         }
+    });
+}
+
+#[test]
+fn a_peer_that_asks_too_much_is_refused_and_the_mailbox_stays_bounded() {
+    const PLACES: u32 = 16;
+    const CLIENTS: usize = 300;
+    simulate(async {
+        let narrow = |node: &str, settings: &mut Settings| {
+            if node == "b" {
+                settings.limits.requests_in_flight_max = PLACES;
+            }
+        };
+        let world = World::start(Plan { adjust: narrow, ..Plan::three(6) }).await;
+        let puts = (0..CLIENTS).map(|client| {
+            let node = world.node("a").clone();
+            tokio::task::spawn_local(async move {
+                put(&node, &format!("k{client}"), "v", PutOptions::default().w(1)).await
+            })
+        });
+        let mut acknowledged = 0;
+        for put in puts.collect::<Vec<_>>() {
+            acknowledged += usize::from(put.await.unwrap().is_ok());
+        }
+        assert_eq!(acknowledged, CLIENTS, "a home that refuses is no reason to fail");
+        pass(1000).await;
+        let reports = world.node("b").actors();
+        let of = |actor: &'static str| reports.iter().filter(move |report| report.actor == actor);
+        assert!(of("PeerLink").map(|report| report.rejected).sum::<u64>() > 0, "{reports:?}");
+        for storage in of("StorageShard") {
+            // Those of two peers, and what the node asks of itself.
+            assert!(storage.depth_max <= 3 * PLACES, "{storage:?}");
+        }
+        put(world.node("b"), "after", "v", PutOptions::default().w(3)).await.unwrap();
     });
 }
 

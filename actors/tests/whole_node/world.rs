@@ -45,12 +45,14 @@ pub struct Plan {
     /// Shards of each node, in turn.
     pub shards: Vec<u64>,
     pub profile: NetworkProfile,
+    /// What a node is told beyond that.
+    pub adjust: fn(&str, &mut Settings),
 }
 
 impl Plan {
     pub fn three(seed: u64) -> Self {
         let profile = NetworkProfile { loss_percent: 0, ..NetworkProfile::default() };
-        Self { seed, nodes: 3, shards: vec![1], profile }
+        Self { seed, nodes: 3, shards: vec![1], profile, adjust: |_, _| {} }
     }
 }
 
@@ -114,6 +116,7 @@ impl World {
         let place = NAMES.iter().position(|name| *name == node).unwrap();
         let shards = self.plan.shards[place % self.plan.shards.len()];
         settings.node.shards = Some(ShardCount::new(shards).unwrap());
+        (self.plan.adjust)(node, &mut settings);
         settings
     }
 
@@ -174,6 +177,12 @@ impl World {
             };
             tokio::time::timeout(Duration::from_secs(20), failed).await.ok()
         }
+    }
+
+    /// The disk of a killed node is replaced by an empty one.
+    pub fn wipe(&mut self, node: &str) {
+        assert!(!self.running.contains_key(node), "{node} still runs");
+        self.disks.remove(node);
     }
 
     pub fn disk(&self, node: &str) -> &SimulatedDisk {

@@ -58,7 +58,7 @@ mod answers;
 mod body;
 mod buckets;
 mod cluster;
-mod date;
+pub(crate) mod date;
 mod gate;
 mod headers;
 mod host;
@@ -66,8 +66,8 @@ mod objects;
 mod problem;
 mod query;
 mod routes;
-mod siblings;
-mod text;
+pub(crate) mod siblings;
+pub(crate) mod text;
 
 use std::{
     cell::Cell,

@@ -70,8 +70,9 @@ struct Document<'a> {
     concurrent_delete: bool,
 }
 
+/// A live version in JSON.
 #[derive(Serialize)]
-struct Sibling<'a> {
+pub struct Sibling<'a> {
     #[serde(flatten)]
     body: Body<'a>,
     content_type: Option<&'a str>,
@@ -89,7 +90,8 @@ enum Body<'a> {
 }
 
 impl<'a> Sibling<'a> {
-    fn of(version: &'a Version) -> Option<Self> {
+    /// The version, if it is a value.
+    pub fn of(version: &'a Version) -> Option<Self> {
         let Content::Value(value) = &version.content else { return None };
         let Value { bytes, content_type, meta } = value;
         let body = std::str::from_utf8(bytes)

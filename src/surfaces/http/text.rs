@@ -25,7 +25,8 @@ fn bad_escape(field: &str, raw: &str) -> Problem {
     Problem::bad_request(field, shorten(raw), "percent-encoded: each % followed by two hex digits")
 }
 
-fn decode_escapes(raw: &[u8]) -> Option<Vec<u8>> {
+/// Decodes every escape once; `None` if one is not two hex digits.
+pub fn decode_escapes(raw: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut bytes = raw.iter().copied();
     while let Some(byte) = bytes.next() {
@@ -38,7 +39,7 @@ fn decode_escapes(raw: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The value of a digit of either case.
-pub fn hex_digit(digit: u8) -> Option<u8> {
+fn hex_digit(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

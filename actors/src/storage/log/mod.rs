@@ -297,6 +297,10 @@ impl Engine for LogEngine {
     fn poisoned(&self) -> Option<StorageError> {
         self.durability.poisoned()
     }
+
+    fn poison(&mut self, cause: &StorageError) {
+        self.durability.poison(cause);
+    }
 }
 
 /// Whether an error says that there is no room, so that trying again later makes sense.

@@ -38,10 +38,15 @@ impl Durability {
         }
     }
 
-    /// The log takes no more writes. The first cause stays.
+    /// The log takes no more writes. The first cause stays, and the first is told.
     pub fn poison(&self, cause: &StorageError) -> StorageError {
-        let cause = self.poison.get_or_init(|| cause.to_string().into());
-        tracing::error!(target: "henge::storage", %cause, "the log takes no more writes");
+        let cause = self.poison.get_or_init(|| {
+            tracing::error!(target: "henge::storage", %cause, "the log takes no more writes");
+            match cause {
+                StorageError::Poisoned { cause } => Arc::clone(cause),
+                cause => cause.to_string().into(),
+            }
+        });
         StorageError::Poisoned { cause: Arc::clone(cause) }
     }
 

@@ -7,29 +7,28 @@
 //! shards has one link, and a node that restarted is not at the mercy of peers that still believe
 //! in the links of its earlier run. A dial that fails is repeated until it does not.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+mod serving;
+
+use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
-use henge_kernel::{
-    coordination::{Failure, RequestError},
-    id::NodeId,
-    time::Instant,
-};
+use henge_kernel::{coordination::Failure, id::NodeId, time::Instant};
 use tracing::{debug, info, warn};
 
+use self::serving::Asked;
 use crate::{
     actor_ref::{ActorRef, Told},
+    admission::Admission,
     events::TRANSPORT,
     messages::{
-        coordinator::{BeginForwarded, ReplyTo},
+        coordinator::ReplyTo,
         gossip_membership::GossipArrived,
         peer_link::{
             DialFailed, FramesArrived, Judgement, LinkDown, LinkUp, PeerJudged, SendControl,
             SendReply, SendRequest,
         },
         ring_manager::{PeerReached, RegisterAnswered, RegistersArrived},
-        storage_shard::{ListKeys, ReadRecord, StoreRecord},
     },
     shard::Shard,
     transport::{DialId, Frame, Lane, Link, LinkId, PeerAddress},
@@ -53,6 +52,8 @@ pub struct PeerLink {
     pub(crate) me: ActorRef<Self>,
     shard: Rc<Shard>,
     peer: Peer,
+    /// How much the peer may ask at a time.
+    door: Arc<Admission>,
     link: Option<Current>,
     dialling: Option<DialId>,
     redial_after: Duration,
@@ -100,10 +101,12 @@ impl PeerLink {
 
     /// An actor without a link.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, peer: Peer) -> Self {
+        let door = serving::door(&shard.commons.settings.limits);
         Self {
             me,
             shard,
             peer,
+            door,
             link: None,
             dialling: None,
             redial_after: REDIAL_FIRST,
@@ -221,8 +224,8 @@ impl PeerLink {
             Lane::Control => self.on_control(ControlMessage::decode(frame)?),
             Lane::Request => match RequestFrame::decode(frame)? {
                 RequestFrame::Request { correlation, remaining, request } => {
-                    let reply = ReplyTo::peer(self.me.clone(), link, correlation);
-                    self.serve(request, self.now().after(remaining), reply);
+                    let asked = Asked { link, correlation, remaining, bytes: frame.len() };
+                    self.serve(request, &asked);
                 }
                 RequestFrame::Reply { correlation, reply } => {
                     if let Some(waiting) = self.waiting.remove(&correlation) {
@@ -232,75 +235,6 @@ impl PeerLink {
             },
         }
         Ok(())
-    }
-
-    /// The peer asks something of this shard.
-    fn serve(&self, request: PeerRequest, deadline: Instant, reply: ReplyTo) {
-        let cluster = self.shard.commons.cluster.load();
-        if let Some(refused) = self.refuse_misplaced(&cluster, &request) {
-            return reply.answer(refused);
-        }
-        let storage = self.shard.storage();
-        match request {
-            PeerRequest::Read { key, known, .. } => {
-                storage.tell(ReadRecord { key, known, deadline, reply });
-            }
-            PeerRequest::Store { key, record, generation, .. } => {
-                let conflict = cluster.buckets.properties(key.bucket()).conflict;
-                storage.tell(StoreRecord { key, record, generation, conflict, deadline, reply });
-            }
-            PeerRequest::List { partition, range } => {
-                storage.tell(ListKeys { partition, range, deadline, reply });
-            }
-            PeerRequest::Write(write) => {
-                let door = &self.shard.commons.doors[usize::from(self.shard.index)];
-                match door.enter(write.content.size()) {
-                    Ok(permit) => {
-                        let begin = BeginForwarded { write, reply, deadline, permit };
-                        self.shard.lease().tell(begin);
-                    }
-                    Err(overloaded) => reply.answer(PeerReply::Refused(overloaded)),
-                }
-            }
-        }
-    }
-
-    /// A request for another shard, or with bucket properties that place its data elsewhere.
-    fn refuse_misplaced(
-        &self,
-        cluster: &crate::view::ClusterView,
-        request: &PeerRequest,
-    ) -> Option<PeerReply> {
-        let (bucket, partition, named) = match request {
-            PeerRequest::Read { key, properties, .. }
-            | PeerRequest::Store { key, properties, .. } => {
-                (key.bucket(), key.token().partition(cluster.ring.partitions()), *properties)
-            }
-            PeerRequest::Write(write) => {
-                let key = &write.key;
-                let partition = key.token().partition(cluster.ring.partitions());
-                (key.bucket(), partition, write.properties)
-            }
-            PeerRequest::List { partition, .. } => {
-                return (partition.shard(self.shard.commons.shards) != self.shard.index)
-                    .then_some(PeerReply::Failed(Failure::Refused));
-            }
-        };
-        if partition.shard(self.shard.commons.shards) != self.shard.index {
-            return Some(PeerReply::Failed(Failure::Refused));
-        }
-        let naming = cluster.buckets.compare(bucket, named);
-        if let Some(register) = naming.newer_here {
-            // The peer learns at once what it did not know.
-            let registers = vec![register.clone()];
-            self.me.tell(SendControl(ControlMessage::Registers { ticket: 0, registers }));
-        }
-        naming.refused.then(|| {
-            PeerReply::Refused(RequestError::StaleProperties {
-                used: named.map_or(0, |version| version.counter),
-                newest: naming.newer_here.map_or(0, |register| register.version.counter),
-            })
-        })
     }
 
     fn on_control(&self, message: ControlMessage) {

@@ -1,10 +1,32 @@
 //! The whole command line, as types. No behaviour.
+//!
+//! | file | commands |
+//! | --- | --- |
+//! | `mod.rs` | `demo`, `serve`, `check-config`, `tls`; the options of all |
+//! | `data.rs` | `put`, `get`, `delete`, `keys`, `buckets`, `bucket` |
+//! | `bench.rs` | `bench` |
+//! | `screens.rs` | `status`, `members`, `ring`, `actors`; `completions` |
 
-use std::path::PathBuf;
+mod bench;
+mod data;
+mod screens;
+
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use henge_actors::settings::ClusterName;
-use henge_kernel::id::NodeName;
+use henge_kernel::{
+    coordination::options::TIMEOUT_MAX,
+    id::NodeName,
+    units::{InvalidQuantity, parse_duration},
+};
+
+pub use bench::{BenchArgs, Mix, Via};
+pub use data::{
+    BucketCommand, BucketGetArgs, BucketSetArgs, BucketsArgs, DeleteArgs, GetArgs, KeyArgs,
+    KeysArgs, PutArgs, WriteArgs,
+};
+pub use screens::{ActorsArgs, CompletionsArgs, MembersArgs, RingArgs, ScreenArgs, StatusArgs};
 
 /// A Dynamo-style key-value store: no leader, a quorum per request, conflicts kept until they are
 /// resolved.
@@ -12,14 +34,21 @@ use henge_kernel::id::NodeName;
 #[command(
     name = "henge",
     version,
-    after_help = "First steps:\n  henge demo            a three-node cluster in this process\n  \
-                  henge serve --dev     a single node on loopback\n\n\
-                  Exit codes: 0 ok, 1 failed, 2 usage or configuration."
+    after_help = "First steps:\n  henge demo                     a three-node cluster in this process\n  \
+                  henge serve --dev              a single node on loopback\n  \
+                  henge put carts ada 'a book'   with the export line that either prints\n  \
+                  henge get carts ada\n  \
+                  henge status\n\n\
+                  Exit codes: 0 ok, 1 failed and surely not applied, 2 usage or configuration, \
+                  3 siblings, 4 not found, 5 outcome unknown (may have been applied), 6 unavailable."
 )]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
     pub global: GlobalArgs,
+    /// Where the cluster is, for the commands that ask it; each takes these options as well.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -34,6 +63,26 @@ pub struct GlobalArgs {
     /// When to use colours; `NO_COLOR` is honoured
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
     pub color: Colour,
+}
+
+/// Where the cluster is.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct ConnectArgs {
+    /// A node, by the address of its QUIC; repeatable [env: `HENGE_NODES`, with commas]
+    /// [default: 127.0.0.1:7400]
+    #[arg(long = "node", value_name = "HOST:PORT")]
+    pub nodes: Vec<String>,
+    /// Directory with ca.pem, client.pem and client.key [env: `HENGE_TLS_DIR`] [default: ./data/tls]
+    #[arg(long, value_name = "DIR")]
+    pub tls_dir: Option<PathBuf>,
+    /// How long to wait, as 500ms or 5s [default: 2s for a key, 10s for the rest]
+    #[arg(long, value_name = "SPAN", value_parser = timeout)]
+    pub timeout: Option<Duration>,
+}
+
+fn timeout(text: &str) -> Result<Duration, InvalidQuantity> {
+    parse_duration(text, TIMEOUT_MAX)
 }
 
 /// When to use colours.
@@ -62,6 +111,31 @@ pub enum Command {
     /// Make the cluster's CA and the certificates of its nodes and clients
     #[command(subcommand)]
     Tls(TlsCommand),
+    /// Write a value
+    Put(PutArgs),
+    /// Read a value
+    Get(GetArgs),
+    /// Delete what was read of a key
+    Delete(DeleteArgs),
+    /// List the keys of a bucket
+    Keys(KeysArgs),
+    /// List the buckets
+    Buckets(BucketsArgs),
+    /// Show or set the properties of a bucket
+    #[command(subcommand)]
+    Bucket(BucketCommand),
+    /// Show how the cluster is, and what to do about it
+    Status(StatusArgs),
+    /// Show the members: where they are and how they are
+    Members(MembersArgs),
+    /// Show the ring, or who holds a key
+    Ring(RingArgs),
+    /// Show the actors of one node in numbers
+    Actors(ActorsArgs),
+    /// Measure gets and puts
+    Bench(BenchArgs),
+    /// Print what makes a shell complete this command
+    Completions(CompletionsArgs),
 }
 
 /// `henge demo`
@@ -189,4 +263,7 @@ pub struct TlsClientArgs {
     /// The client's name: 1 to 32 characters of a-z, 0-9 and '-'
     #[arg(long, value_name = "NAME", default_value = "client", value_parser = NodeName::new)]
     pub name: NodeName,
+    /// Replace a client's certificate that is there already
+    #[arg(long)]
+    pub force: bool,
 }
