@@ -1,20 +1,26 @@
-//! How a shard meets the shards of a peer, with a peer that is played by the test.
+//! How a shard meets peers and clients, which are played by the test.
 
 use std::{cell::RefCell, net::SocketAddr, time::Duration};
 
-use henge_kernel::id::{NodeId, NodeName};
+use henge_kernel::{
+    causality::Value,
+    coordination::{PutOptions, ReadOptions},
+    id::{NodeId, NodeName, WriteId},
+    key::Key,
+};
 use tokio::{runtime::Builder, task::LocalSet};
 
 use super::*;
 use crate::{
     environment::{SeededEntropy, SimulatedClock},
+    messages::client_link::RequestsArrived,
     settings::{Address, ClusterName, LayoutEntry, ShardCount},
     storage::disk_simulated::SimulatedDisk,
     transport::{
-        Endpoint, Link, TransportEvent,
+        Endpoint, Frame, Lane, Link, LinkId, Protocol, SendError, TransportEvent,
         simulated::{NetworkProfile, SimulatedNetwork},
     },
-    wire::Hello,
+    wire::{ClientAnswer, ClientReply, ClientRequest, Hello},
 };
 
 fn simulate(test: impl Future<Output = ()>) {
@@ -36,6 +42,10 @@ fn shard_without_endpoint(network: &SimulatedNetwork) -> Rc<Shard> {
     let cluster = ClusterName::new("simulated").unwrap();
     let mut settings = Settings::member(cluster, layout, name("a"), "/data".into());
     settings.node.shards = Some(ShardCount::new(2).unwrap());
+    shard_of(commons(settings, network), 1).0
+}
+
+fn commons(settings: Settings, network: &SimulatedNetwork) -> Arc<Commons> {
     let environment = Environment {
         clock: Arc::new(SimulatedClock::start()),
         entropy: Arc::new(SeededEntropy::new(1)),
@@ -44,18 +54,21 @@ fn shard_without_endpoint(network: &SimulatedNetwork) -> Rc<Shard> {
         faults: None,
     };
     let identity = open_directory(&settings, &environment).unwrap();
-    let commons = Commons::new(Birth {
+    Commons::new(Birth {
         view: first_view(&settings, &environment).unwrap(),
         settings,
         environment,
         incarnation: identity.incarnation,
         shards: identity.shards,
         facts: identity.facts,
-    });
+    })
+}
+
+fn shard_of(commons: Arc<Commons>, index: u16) -> (Rc<Shard>, Doors) {
     start_supervisor(&commons);
-    let shard = Shard::new(commons, 1);
-    open_shard(&shard).unwrap();
-    shard
+    let shard = Shard::new(commons, index);
+    let doors = open_shard(&shard).unwrap();
+    (shard, doors)
 }
 
 /// Shard `shard` of node b.
@@ -124,4 +137,81 @@ fn a_shard_that_calls_itself_another_than_was_dialled_is_refused_each_time() {
             assert_eq!(peer.links.borrow().len(), ends.len(), "no link stays");
         });
     }
+}
+
+/// The link of a client that reads everything.
+struct ClientSide {
+    name: NodeName,
+    answers: RefCell<Vec<ClientAnswer>>,
+}
+
+impl Link for ClientSide {
+    fn id(&self) -> LinkId {
+        LinkId(1)
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Client
+    }
+
+    fn peer(&self) -> &NodeName {
+        &self.name
+    }
+
+    fn send(&self, _: Lane, frame: Frame) -> Result<(), SendError> {
+        let answer = ClientAnswer::decode(&[&frame.header[..], &frame.tail].concat().into());
+        self.answers.borrow_mut().push(answer.unwrap());
+        Ok(())
+    }
+
+    fn unsent(&self, _: Lane) -> usize {
+        0
+    }
+
+    fn close(&self, reason: &str) {
+        panic!("{reason}");
+    }
+}
+
+/// A get and a put, in turn, that may take a minute each.
+fn request(number: u64) -> Bytes {
+    let key = Key::new("bucket", format!("key-{}", number / 2)).unwrap();
+    let timeout = Duration::from_mins(1);
+    let request = if number.is_multiple_of(2) {
+        ClientRequest::Get { key, options: ReadOptions::default().timeout(timeout) }
+    } else {
+        let options = PutOptions::default().timeout(timeout).write_id(WriteId(number.into()));
+        ClientRequest::Put { key, value: Value::default(), options }
+    };
+    let Frame { header, tail } = request.encode(number).unwrap();
+    [&header[..], &tail].concat().into()
+}
+
+#[test]
+fn a_client_that_asks_once_a_minute_for_a_day_leaves_nothing_behind() {
+    simulate(async {
+        let network = SimulatedNetwork::new(1, NetworkProfile::default());
+        let listen = "10.0.0.1:7400".parse().unwrap();
+        let settings = Settings::single(name("a"), listen, "/data".into());
+        let (shard, Doors { front, storage }) = shard_of(commons(settings, &network), 0);
+        let commons = &shard.commons;
+        assert!(commons.fronts.set(vec![front]).is_ok());
+        assert!(commons.storages.set(vec![storage]).is_ok());
+        commons.enter(Phase::Serving);
+        let link = Rc::new(ClientSide { name: name("ada"), answers: RefCell::default() });
+        let client = shard.meet_client(link.clone());
+        for minute in 0..24 * 60 {
+            let frames = vec![request(minute)];
+            client.tell(RequestsArrived { lane: Lane::Request, frames });
+            sleep(Duration::from_mins(1)).await;
+            assert!(shard.wheel.alarms() <= 4, "{} at {minute}", shard.wheel.alarms());
+        }
+        let answers = link.answers.borrow();
+        let answered = |one: &ClientAnswer| !matches!(one.reply, ClientReply::Refused(_));
+        assert!(answers.len() == 24 * 60 && answers.iter().all(answered));
+        sleep(Duration::from_mins(2)).await;
+        assert_eq!(shard.wheel.alarms(), 0);
+        let inside = [&commons.doors[0], &shard.tails, &shard.unread].map(|door| door.requests());
+        assert_eq!((inside, shard.idle()), ([0; 3], 1), "one coordinator has served them all");
+    });
 }
