@@ -1,6 +1,9 @@
 //! SIGTERM or SIGINT becomes one broadcast; a second one ends the process at once.
 
-use std::io;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -9,6 +12,8 @@ use tokio::{
 
 /// Exit code of a process that was interrupted while it stopped, as shells expect it.
 const EXIT_INTERRUPTED: i32 = 130;
+/// How often the removal of a directory is begun anew, while threads may still write into it.
+const REMOVALS_MAX: usize = 20;
 
 /// Knows whether this process was asked to stop. Clones all learn it.
 #[derive(Clone, Debug)]
@@ -19,10 +24,15 @@ pub struct Shutdown {
 impl Shutdown {
     /// Takes both signals from now on. Call it inside a tokio runtime, once.
     pub fn listen() -> io::Result<Self> {
+        Self::listen_with(None)
+    }
+
+    /// [`Shutdown::listen`]; a process that ends at once removes the directory `temporary` first.
+    pub fn listen_with(temporary: Option<PathBuf>) -> io::Result<Self> {
         let (terminate, interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (tell, asked) = watch::channel(false);
-        tokio::spawn(broadcast(terminate, interrupt, tell));
+        tokio::spawn(broadcast(terminate, interrupt, tell, temporary));
         Ok(Self { asked })
     }
 
@@ -33,13 +43,31 @@ impl Shutdown {
     }
 }
 
-async fn broadcast(mut terminate: Signal, mut interrupt: Signal, tell: watch::Sender<bool>) {
+async fn broadcast(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    tell: watch::Sender<bool>,
+    temporary: Option<PathBuf>,
+) {
     let name = next(&mut terminate, &mut interrupt).await;
     tracing::info!(signal = name, "stopping; once more to stop at once");
     tell.send_replace(true);
     let name = next(&mut terminate, &mut interrupt).await;
     tracing::warn!(signal = name, "stopped before everything was in order");
+    if let Some(directory) = temporary {
+        remove(&directory);
+    }
     std::process::exit(EXIT_INTERRUPTED);
+}
+
+fn remove(directory: &Path) {
+    let gone = |directory: &Path| {
+        fs::remove_dir_all(directory)
+            .map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true)
+    };
+    if !(0..REMOVALS_MAX).any(|_| gone(directory)) {
+        tracing::warn!(directory = %directory.display(), "could not be removed");
+    }
 }
 
 async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {

@@ -68,6 +68,10 @@ pub struct PutArgs {
     /// What was read of the key: the put replaces exactly that
     #[arg(long, value_name = "T")]
     pub context: Option<String>,
+    /// Write the sibling of this name again, as it is: with --context, in the place of all
+    #[arg(long, value_name = "DOT", requires = "context",
+          conflicts_with_all = ["value", "content_type", "meta"])]
+    pub keep: Option<String>,
     /// The value's media type
     #[arg(long, value_name = "TYPE")]
     pub content_type: Option<String>,

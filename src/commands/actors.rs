@@ -11,7 +11,7 @@ use super::{
 use crate::cli::{ActorsArgs, Cli};
 
 pub(super) fn run(args: &ActorsArgs, cli: &Cli) -> Result<Exit, Failure> {
-    screen::run(cli, &args.screen, async |session| {
+    screen::run(cli, &args.screen, &async |session| {
         let actors = session.client.actors().await;
         let actors = actors.map_err(|error| screen::unread("the list of actors", &error))?;
         Ok(Actors { actors })

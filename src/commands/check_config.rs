@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Exit, Failure, stderr_takes_colours};
+use super::{Exit, Failure, output, stderr_takes_colours};
 use crate::{
     cli::{CheckConfigArgs, GlobalArgs},
     config::{Config, Effective, Finding, Invalid, Loaded, Origin, Sources},
@@ -14,13 +14,15 @@ const COLUMN: usize = 44;
 pub(super) fn run(args: &CheckConfigArgs, global: GlobalArgs) -> Result<Exit, Failure> {
     let sources = Sources::read(&args.file, &args.overrides.set)?;
     match Config::load(&sources) {
-        Ok(loaded) if global.json => print_json(&effective_json(&sources, &loaded)),
-        Ok(loaded) => anstream::print!("{}", effective_text(&sources, &loaded)),
+        Ok(loaded) if global.json => print_json(&effective_json(&sources, &loaded))?,
+        Ok(loaded) => {
+            output::text(&effective_text(&sources, &loaded))?;
+        }
         Err(invalid) => {
             if global.json {
-                print_json(&invalid_json(&invalid));
+                print_json(&invalid_json(&invalid))?;
             } else {
-                anstream::eprint!("{}", invalid.render(stderr_takes_colours()));
+                output::message(invalid.render(stderr_takes_colours()).trim_end());
             }
             return Ok(Exit::Usage);
         }
@@ -28,8 +30,8 @@ pub(super) fn run(args: &CheckConfigArgs, global: GlobalArgs) -> Result<Exit, Fa
     Ok(Exit::Ok)
 }
 
-fn print_json(value: &serde_json::Value) {
-    anstream::println!("{value:#}");
+fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    output::text(&format!("{value:#}\n")).map(drop)
 }
 
 /// A TOML file that says the same as all sources together.
@@ -76,7 +78,8 @@ fn effective_json(sources: &Sources, loaded: &Loaded) -> serde_json::Value {
     json!({ "file": sources.file, "valid": true, "values": values.collect::<Vec<_>>() })
 }
 
-fn invalid_json(invalid: &Invalid) -> serde_json::Value {
+/// All that is wrong, for programs.
+pub(super) fn invalid_json(invalid: &Invalid) -> serde_json::Value {
     let violation = |finding: &Finding| {
         let (line, column) = invalid.position(finding).unzip();
         json!({

@@ -60,26 +60,42 @@ pub struct Failure {
     pub remedy: String,
     /// How the process ends.
     pub exit: Exit,
+    /// The error's name, the same as over HTTP, if it came of a request.
+    pub code: Option<&'static str>,
 }
 
 impl Failure {
+    /// A failure that is nobody's request.
+    pub fn new(
+        what: impl Into<String>,
+        why: impl Into<String>,
+        remedy: impl Into<String>,
+        exit: Exit,
+    ) -> Self {
+        Self { what: what.into(), why: why.into(), remedy: remedy.into(), exit, code: None }
+    }
+
     /// The command was called wrongly.
     pub fn usage(
         what: impl Into<String>,
         why: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { what: what.into(), why: why.into(), remedy: remedy.into(), exit: Exit::Usage }
+        Self::new(what, why, remedy, Exit::Usage)
     }
 
     /// Says it on stderr.
     pub fn report(&self, as_json: bool) {
-        let Self { what, why, remedy, exit } = self;
-        output::message(&if as_json {
-            json!({ "error": what, "why": why, "try": remedy, "exit": exit.code() }).to_string()
-        } else {
-            format!("error: {what}\n  why: {why}\n  try: {remedy}")
+        let Self { what, why, remedy, exit, code } = self;
+        if !as_json {
+            return output::message(&format!("error: {what}\n  why: {why}\n  try: {remedy}"));
+        }
+        let fate = if *exit == Exit::Unknown { Fate::Unknown } else { Fate::NotApplied };
+        let (exit, fate) = (exit.code(), fate.as_str());
+        let document = json!({
+            "error": what, "why": why, "try": remedy, "exit": exit, "code": code, "fate": fate,
         });
+        output::message(&document.to_string());
     }
 }
 
@@ -108,7 +124,8 @@ impl Asked<'_> {
             Exit::Unknown => format!("{} may or may not have been {}", self.object, self.done),
             _ => format!("{} was not {}", self.object, self.done),
         };
-        Failure { what, why: error.to_string(), remedy: self.remedy(error, exit), exit }
+        let failure = Failure::new(what, error.to_string(), self.remedy(error, exit), exit);
+        Failure { code: Some(error.code()), ..failure }
     }
 
     fn exit_of(self, error: &ClientError) -> Exit {
@@ -167,7 +184,8 @@ impl Asked<'_> {
     }
 }
 
-const UNREACHABLE: &str = "start a node (henge serve --dev), or name others: --node HOST:PORT, or \
+/// What to do if no node is reached.
+pub const UNREACHABLE: &str = "start a node (henge serve --dev), or name others: --node HOST:PORT, or \
                            export HENGE_NODES=HOST:PORT,HOST:PORT";
 
 fn exit_of_refusal(error: &RequestError) -> Exit {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::surfaces::http::{date, siblings::Sibling};
 
-/// The longest value that is shown whole in a table or repeated in a command, in characters.
+/// The longest value that is shown whole in a table, in characters.
 const SHOWN_MAX: usize = 40;
 
 /// A key and what it holds.
@@ -106,39 +106,18 @@ impl<'a> Found<'a> {
                 version.dot.to_string().into(),
             ]);
         }
-        let merge = self.session.line("put").option("--context", &token);
-        let merge = merge.operands(self.key, Some("WHAT THEY COME TO")).into_text();
-        let mut text = format!(
-            "{} has {} siblings: none of them has seen the other.\n\n{table}\n\
-             Write one value in their place:\n  {merge}\n",
-            shown_key(self.key),
-            versions.len(),
-        );
-        for (number, version) in (1..).zip(versions) {
-            let keep = self.keep(&token, version);
-            text += &format!("Or keep number {number}:\n  {keep}\n");
-        }
-        text
-    }
-
-    /// The line that resolves the siblings in favour of `version`.
-    fn keep(&self, token: &str, version: &Version) -> String {
-        let Content::Value(value) = &version.content else { return String::new() };
-        let mut put = self.session.line("put").option("--context", token);
-        if let Some(content_type) = &value.content_type {
-            put = put.option("--content-type", content_type);
-        }
-        for (name, text) in &value.meta {
-            put = put.option("--meta", &format!("{name}={text}"));
-        }
-        match short(value) {
-            Some(text) => put.operands(self.key, Some(text)).into_text(),
-            None => {
-                let get = self.session.line("get").option("--dot", &version.dot.to_string());
-                let get = get.operands(self.key, None).into_text();
-                format!("{get} | {}", put.operands(self.key, None).into_text())
-            }
-        }
+        let (what, count) = (shown_key(self.key), versions.len());
+        let put = || self.session.line("put").option("--context", &token);
+        let merge = put().operands(self.key, Some("WHAT THEY COME TO")).into_text();
+        let keep = (1..).zip(versions).map(|(number, version)| {
+            let line = put().option("--keep", &version.dot.to_string());
+            format!("Or keep number {number}:\n  {}\n", line.operands(self.key, None).into_text())
+        });
+        format!(
+            "{what} has {count} siblings: none of them has seen the other.\n\n{table}\n\
+             Write one value in their place:\n  {merge}\n{}",
+            keep.collect::<String>()
+        )
     }
 
     fn document(&self) -> Document<'_> {
@@ -213,19 +192,11 @@ pub fn show_value(version: &Version) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A value that can stand in a line as it is.
-fn short(value: &Value) -> Option<&str> {
-    // A lone dash would mean stdin.
-    printable(&value.bytes).filter(|text| text.chars().count() <= SHOWN_MAX && *text != "-")
-}
-
 /// A value in a table.
 fn summary(value: &Value) -> String {
-    match (short(value), printable(&value.bytes)) {
-        (Some(text), _) if !text.is_empty() => text.to_owned(),
-        (_, Some(text)) if !text.is_empty() => {
-            text.chars().take(SHOWN_MAX).chain("…".chars()).collect()
-        }
-        _ => format!("({} bytes)", value.bytes.len()),
+    match printable(&value.bytes) {
+        None | Some("") => format!("({} bytes)", value.bytes.len()),
+        Some(text) if text.chars().count() <= SHOWN_MAX => text.to_owned(),
+        Some(text) => text.chars().take(SHOWN_MAX).chain("…".chars()).collect(),
     }
 }

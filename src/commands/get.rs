@@ -6,6 +6,7 @@ use super::{
     failure::{Asked, Exit, Failure},
     found::{Found, show_value},
     output,
+    put::no_longer,
     session::Session,
     words::{key_of, shown_key},
 };
@@ -48,8 +49,7 @@ pub(super) async fn read(
 fn show_one(found: &Found<'_>, dot: &str) -> Result<Exit, Failure> {
     let version = found.got.versions().iter().find(|version| version.dot.to_string() == dot);
     let Some(version) = version else {
-        output::message(&format!("{} holds no {dot} any more", shown_key(found.key)));
-        return Ok(Exit::NotFound);
+        return Ok(no_longer(found.key, dot));
     };
     show_value(version)?;
     Ok(Exit::Ok)

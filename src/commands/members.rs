@@ -12,7 +12,7 @@ use super::{
 use crate::cli::{Cli, MembersArgs};
 
 pub(super) fn run(args: &MembersArgs, cli: &Cli) -> Result<Exit, Failure> {
-    screen::run(cli, &args.screen, async |session| {
+    screen::run(cli, &args.screen, &async |session| {
         let report = session.client.cluster().await;
         report.map(Members).map_err(|error| screen::unread("the list of members", &error))
     })

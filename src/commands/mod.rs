@@ -6,10 +6,11 @@
 //! | `serve` | `serve.rs` |
 //! | `check-config` | `check_config.rs` |
 //! | `tls` | `tls.rs` |
-//! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs` |
+//! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs`; values: `value.rs` |
 //! | `keys` | `keys.rs` |
 //! | `buckets`, `bucket` | `buckets.rs` |
 //! | `status`, `members`, `ring`, `actors` | each its own; what they share: `screen.rs` |
+//! | `bench` | `bench/` |
 //! | `completions` | `completions.rs` |
 //!
 //! | shared | file |
@@ -18,9 +19,10 @@
 //! | stdout and stderr | `output.rs` |
 //! | tables | `table.rs` |
 //! | buckets, keys and lines to paste | `words.rs` |
-//! | the way to the cluster | `session.rs` |
+//! | the way to the cluster | `session.rs`; over HTTP `http_client.rs` |
 
 mod actors;
+mod bench;
 mod buckets;
 mod check_config;
 mod completions;
@@ -29,6 +31,7 @@ mod demo;
 mod failure;
 mod found;
 mod get;
+mod http_client;
 mod keys;
 mod members;
 mod output;
@@ -40,6 +43,7 @@ mod session;
 mod status;
 mod table;
 mod tls;
+mod value;
 mod words;
 
 use std::process::ExitCode;
@@ -67,6 +71,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Members(args) => members::run(args, cli),
         Command::Ring(args) => ring::run(args, cli),
         Command::Actors(args) => actors::run(args, cli),
+        Command::Bench(args) => bench::run(args, cli),
         Command::Completions(args) => completions::run(*args),
     };
     done.unwrap_or_else(|failure| {

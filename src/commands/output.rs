@@ -69,10 +69,10 @@ fn told(outcome: io::Result<()>) -> Result<bool, Failure> {
 }
 
 fn unwritten(error: &io::Error) -> Failure {
-    Failure {
-        what: "the output could not be written".to_owned(),
-        why: error.to_string(),
-        remedy: "see whether there is room where stdout leads".to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        "the output could not be written",
+        error.to_string(),
+        "see whether there is room where stdout leads",
+        Exit::Failed,
+    )
 }

@@ -1,20 +1,10 @@
-//! `henge put`: a value from the command line or stdin.
-
-use std::{
-    collections::BTreeMap,
-    io::{self, IsTerminal as _, Read as _},
-    os::unix::ffi::OsStrExt as _,
-};
+//! `henge put`: writes a value; what it leaves behind is its context.
 
 use henge_actors::{
-    Answer, Context, Key, PutOptions, Store as _, Value, Written,
+    Answer, Context, Key, PutOptions, Store as _, Written,
     environment::{Entropy as _, SystemEntropy},
 };
-use henge_kernel::{
-    bucket::VALUE_BYTES_MAX,
-    causality::{InvalidDescription, check_content_type, check_meta},
-    id::WriteId,
-};
+use henge_kernel::id::WriteId;
 use serde::Serialize;
 
 use super::{
@@ -22,15 +12,29 @@ use super::{
     found::{Found, ReplicaCounts, token},
     output,
     session::Session,
+    value,
     words::{key_of, shown_key},
 };
-use crate::cli::{Cli, PutArgs};
+use crate::{
+    ClientError,
+    cli::{Cli, PutArgs},
+};
 
 pub(super) fn run(args: &PutArgs, cli: &Cli) -> Result<Exit, Failure> {
     let key = key_of(&args.key)?;
-    let value = value(args)?;
+    let given = if args.keep.is_none() { Some(value::given(args)?) } else { None };
     Session::run(cli, &args.connect, async |session| {
         let context = context_of(session, &key, args.context.as_deref())?;
+        let (value, ttl) = match (given, &args.keep) {
+            (Some(value), _) => (value, args.ttl),
+            (None, dot) => {
+                let dot = dot.as_deref().unwrap_or_default();
+                let Some((value, left)) = value::kept(session, &key, dot).await? else {
+                    return Ok(no_longer(&key, dot));
+                };
+                (value, args.ttl.or(left))
+            }
+        };
         let write_id = args.write.write_id.unwrap_or_else(draw_write_id);
         let options = PutOptions {
             context,
@@ -38,7 +42,7 @@ pub(super) fn run(args: &PutArgs, cli: &Cli) -> Result<Exit, Failure> {
             pw: args.write.pw,
             sloppy: args.write.sloppy,
             timeout: None,
-            ttl: args.ttl,
+            ttl,
             durability: args.write.durability,
             write_id: Some(write_id),
             return_body: args.return_body,
@@ -82,6 +86,12 @@ pub(super) fn show_written(
     Ok(Exit::Ok)
 }
 
+/// A sibling that is asked for is gone.
+pub(super) fn no_longer(key: &Key, dot: &str) -> Exit {
+    output::message(&format!("{} holds no {dot} any more", shown_key(key)));
+    Exit::NotFound
+}
+
 /// A put or delete under way.
 pub(super) struct Writing<'a> {
     pub(super) session: &'a Session,
@@ -91,7 +101,7 @@ pub(super) struct Writing<'a> {
 
 impl Writing<'_> {
     /// Why it failed, and what to do if that leaves open what it did.
-    pub(super) fn failed(&self, error: &crate::ClientError, done: &str) -> Failure {
+    pub(super) fn failed(&self, error: &ClientError, done: &str) -> Failure {
         let again = format!(
             "run it again with --write-id {}: it stays one write, however often it arrives",
             self.write_id
@@ -125,62 +135,4 @@ pub(super) fn context_of(
 pub(super) fn draw_write_id() -> WriteId {
     let half = || u128::from(SystemEntropy.draw("write id"));
     WriteId(half() << 64 | half())
-}
-
-fn value(args: &PutArgs) -> Result<Value, Failure> {
-    let content_type = args.content_type.as_deref().map(content_type).transpose()?;
-    let meta = meta(&args.meta)?;
-    let bytes = match &args.value {
-        Some(value) if value != "-" => value.as_bytes().to_vec(),
-        _ => stdin()?,
-    };
-    Ok(Value { bytes: bytes.into(), content_type, meta })
-}
-
-/// All of stdin, or a little more than any bucket takes, which is then refused.
-fn stdin() -> Result<Vec<u8>, Failure> {
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        output::message("the value is read from here; Ctrl-D ends it");
-    }
-    let mut bytes = Vec::new();
-    let most = u64::from(VALUE_BYTES_MAX) + 1;
-    stdin.lock().take(most).read_to_end(&mut bytes).map_err(|error| Failure {
-        what: "the value was not read".to_owned(),
-        why: error.to_string(),
-        remedy: "send it into stdin, or name it as VALUE".to_owned(),
-        exit: Exit::Failed,
-    })?;
-    Ok(bytes)
-}
-
-fn content_type(text: &str) -> Result<Box<str>, Failure> {
-    check_content_type(text).map(|()| text.into()).map_err(|refused| {
-        let InvalidDescription { value, limit, .. } = refused;
-        Failure::usage(
-            "the value was not written",
-            format!("--content-type is {value}; it must be {limit}"),
-            "name one such as text/plain or 'text/plain; charset=utf-8'",
-        )
-    })
-}
-
-/// Names and texts as over HTTP: names in lower case, each once, in one order for all.
-fn meta(pairs: &[String]) -> Result<Vec<(Box<str>, Box<str>)>, Failure> {
-    let refused = |why: String| {
-        Failure::usage("the value was not written", why, "--meta NAME=TEXT, as --meta author=ada")
-    };
-    let mut meta: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
-    for pair in pairs {
-        let named = pair.split_once('=');
-        let (name, text) = named.ok_or_else(|| refused(format!("--meta {pair} names nothing")))?;
-        if meta.insert(name.to_ascii_lowercase().into(), text.into()).is_some() {
-            return Err(refused(format!("--meta {name} is given twice")));
-        }
-    }
-    let meta: Vec<_> = meta.into_iter().collect();
-    check_meta(&meta).map_err(|InvalidDescription { value, limit, .. }| {
-        refused(format!("--meta is {value}; it must be {limit}"))
-    })?;
-    Ok(meta)
 }

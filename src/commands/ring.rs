@@ -17,13 +17,13 @@ use crate::cli::{Cli, RingArgs};
 
 pub(super) fn run(args: &RingArgs, cli: &Cli) -> Result<Exit, Failure> {
     let (Some(bucket), Some(key)) = (&args.bucket, &args.key) else {
-        return screen::run(cli, &args.screen, async |session| {
+        return screen::run(cli, &args.screen, &async |session| {
             let report = session.client.ring().await;
             report.map(Owners).map_err(|error| screen::unread("the ring", &error))
         });
     };
     let key = words::key(bucket, key, args.percent)?;
-    screen::run(cli, &args.screen, async |session| {
+    screen::run(cli, &args.screen, &async |session| {
         let failed = |error| screen::unread("the ring", &error);
         let list = session.client.preference_list(&key).await.map_err(failed)?;
         let cluster = session.client.cluster().await.map_err(failed)?;

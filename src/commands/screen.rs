@@ -29,7 +29,7 @@ pub trait Screen: Serialize {
 pub fn run<S: Screen>(
     cli: &Cli,
     args: &ScreenArgs,
-    look: impl AsyncFn(&Session) -> Result<S, Failure>,
+    look: &impl AsyncFn(&Session) -> Result<S, Failure>,
 ) -> Result<Exit, Failure> {
     Session::run(cli, &args.connect, async |session| {
         let mut reader = show(&look(session).await?, cli.global.json, false)?;

@@ -1,13 +1,18 @@
 //! `henge serve`: one node until it is asked to stop, or cannot go on.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use henge_actors::{Ending, events::ACTOR};
 use serde_json::json;
 use tracing::{error, info};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{Exit, Failure, stderr_takes_colours};
+use super::{
+    Exit, Failure,
+    check_config::invalid_json,
+    output, stderr_takes_colours,
+    words::{absolute, export_line},
+};
 use crate::{
     cli::{GlobalArgs, ServeArgs},
     config::{Config, Sources},
@@ -20,14 +25,14 @@ use crate::{
 const STOP: Duration = Duration::from_millis(9_500);
 
 pub(super) fn run(args: &ServeArgs, global: GlobalArgs) -> Result<Exit, Failure> {
-    let Some(config) = load(args)? else { return Ok(Exit::Usage) };
+    let Some(config) = load(args, global)? else { return Ok(Exit::Usage) };
     telemetry::start(config.log_format, stderr_takes_colours(), LevelFilter::INFO);
     telemetry::report_panics();
     actix_rt::System::new().block_on(serve(config, global))
 }
 
 /// The configuration; `None` if it is wrong and its violations were shown.
-fn load(args: &ServeArgs) -> Result<Option<Config>, Failure> {
+fn load(args: &ServeArgs, global: GlobalArgs) -> Result<Option<Config>, Failure> {
     let mut sources = match &args.config {
         Some(file) => Sources::read(file, &args.overrides.set)?,
         None => Sources::dev(&args.overrides.set),
@@ -36,7 +41,11 @@ fn load(args: &ServeArgs) -> Result<Option<Config>, Failure> {
     match Config::load(&sources) {
         Ok(loaded) => Ok(Some(loaded.config)),
         Err(invalid) => {
-            anstream::eprint!("{}", invalid.render(stderr_takes_colours()));
+            if global.json {
+                output::message(&invalid_json(&invalid).to_string());
+            } else {
+                output::message(invalid.render(stderr_takes_colours()).trim_end());
+            }
             Ok(None)
         }
     }
@@ -46,7 +55,7 @@ async fn serve(config: Config, global: GlobalArgs) -> Result<Exit, Failure> {
     let failure = |error: HostError| refused(&config, &error);
     let mut shutdown = Shutdown::listen().map_err(|error| no_signals(&error))?;
     let host = Host::start(config.settings.clone(), config.http.listen).await.map_err(failure)?;
-    announce(&config, &host, global.json);
+    announce(&config, &host, global.json)?;
     let ending = tokio::select! {
         () = shutdown.asked() => None,
         ending = host.failed() => Some(ending),
@@ -65,8 +74,8 @@ async fn serve(config: Config, global: GlobalArgs) -> Result<Exit, Failure> {
     }
 }
 
-fn announce(config: &Config, host: &Host, as_json: bool) {
-    let (node, http) = (&config.settings.node, host.http_address());
+fn announce(config: &Config, host: &Host, as_json: bool) -> Result<(), Failure> {
+    let (node, tls, http) = (&config.settings.node, &config.settings.tls, host.http_address());
     let (name, cluster) = (node.name.as_str(), config.settings.cluster.name.as_str());
     if as_json {
         let listening = json!({
@@ -75,48 +84,55 @@ fn announce(config: &Config, host: &Host, as_json: bool) {
             "quic": node.listen.to_string(),
             "http": format!("http://{http}"),
             "ready": format!("http://{http}/ready"),
+            "tls_dir": absolute(&tls.dir),
         });
-        anstream::println!("{listening}");
-    } else {
-        anstream::println!("node {name} of cluster {cluster} listens on udp {}", node.listen);
-        anstream::println!("http on http://{http}");
-        anstream::println!("curl -i http://{http}/ready says when it serves");
+        output::json(&listening)?;
+        return Ok(());
     }
+    let mut text = format!(
+        "node {name} of cluster {cluster} listens on udp {}\nhttp on http://{http}\n\
+         curl -i http://{http}/ready says when it serves\n",
+        node.listen
+    );
+    if tls.generate {
+        let export = export_line(std::iter::once(node.listen), &tls.dir);
+        // Writing into a string cannot fail.
+        let _ =
+            writeln!(text, "for henge put, get, status and the like in another shell:\n  {export}");
+    }
+    output::text(&text)?;
+    Ok(())
 }
 
 fn refused(config: &Config, error: &HostError) -> Failure {
     let exit = if error.is_configuration() { Exit::Usage } else { Exit::Failed };
     let what = format!("node {} does not start", config.settings.node.name);
-    Failure { what, why: error.to_string(), remedy: error.remedy(), exit }
+    Failure::new(what, error.to_string(), error.remedy(), exit)
 }
 
 fn no_signals(error: &std::io::Error) -> Failure {
-    Failure {
-        what: "the node does not start".to_owned(),
-        why: format!("signals cannot be taken: {error}"),
-        remedy: "see whether this process has file descriptors left".to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        "the node does not start",
+        format!("signals cannot be taken: {error}"),
+        "see whether this process has file descriptors left",
+        Exit::Failed,
+    )
 }
 
 fn failed(config: &Config, reason: String) -> Failure {
-    Failure {
-        what: format!(
-            "node {} could not go on and was stopped in order",
-            config.settings.node.name
-        ),
-        why: reason,
-        remedy: "see the log lines above, then start it again: nothing acknowledged is lost"
-            .to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        format!("node {} could not go on and was stopped in order", config.settings.node.name),
+        reason,
+        "see the log lines above, then start it again: nothing acknowledged is lost",
+        Exit::Failed,
+    )
 }
 
 fn too_slow(config: &Config) -> Failure {
-    Failure {
-        what: format!("node {} did not stop in order", config.settings.node.name),
-        why: format!("it took more than {} ms", STOP.as_millis()),
-        remedy: "start it again: nothing acknowledged is lost while the machine runs".to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        format!("node {} did not stop in order", config.settings.node.name),
+        format!("it took more than {} ms", STOP.as_millis()),
+        "start it again: nothing acknowledged is lost while the machine runs",
+        Exit::Failed,
+    )
 }

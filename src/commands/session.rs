@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    failure::{Asked, Exit, Failure},
+    failure::{Asked, Failure, UNREACHABLE},
     words::{CommandLine, shell_word},
 };
 use crate::{
@@ -33,16 +33,17 @@ struct Place {
 
 impl Session {
     /// Connects, does the work, says goodbye.
-    pub fn run(
+    pub fn run<T>(
         cli: &Cli,
         own: &ConnectArgs,
-        work: impl AsyncFnOnce(&Self) -> Result<Exit, Failure>,
-    ) -> Result<Exit, Failure> {
+        work: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let place = Place::of(own, &cli.connect);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| unconnected(&error.into()))?;
+        let runtime = runtime.map_err(|error| unconnected(&error.into(), &place.nodes))?;
         runtime.block_on(async {
-            let client = place.connect().await.map_err(|error| unconnected(&error))?;
+            let client = place.connect().await;
+            let client = client.map_err(|error| unconnected(&error, &place.nodes))?;
             let session = Self { client, options: place.options };
             let outcome = work(&session).await;
             session.client.close().await;
@@ -94,6 +95,14 @@ fn tls_dir_by_default() -> PathBuf {
     std::env::var_os("HENGE_TLS_DIR").map_or_else(|| TLS_DIR_DEFAULT.into(), PathBuf::from)
 }
 
-fn unconnected(error: &ClientError) -> Failure {
-    Asked { object: "the cluster", done: "reached", ..Asked::default() }.failed(error)
+fn unconnected(error: &ClientError, tried: &[String]) -> Failure {
+    let failure =
+        Asked { object: "the cluster", done: "reached", ..Asked::default() }.failed(error);
+    match error {
+        ClientError::NoAnswer { .. } => {
+            let why = format!("{error} from {}", tried.join(", "));
+            Failure { why, remedy: UNREACHABLE.to_owned(), ..failure }
+        }
+        _ => failure,
+    }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::cli::{Cli, StatusArgs};
 
 pub(super) fn run(args: &StatusArgs, cli: &Cli) -> Result<Exit, Failure> {
-    screen::run(cli, &args.screen, async |session| {
+    screen::run(cli, &args.screen, &async |session| {
         let report = session.client.cluster().await;
         report.map(Status).map_err(|error| screen::unread("the status", &error))
     })

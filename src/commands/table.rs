@@ -91,7 +91,7 @@ impl Table {
             let text = format!("{code}{}{reset}", cell.text);
             let (before, after) =
                 if *to_the_right { (padding.as_str(), "") } else { ("", padding.as_str()) };
-            line += &format!("{GAP}{before}{text}{after}");
+            line.extend([GAP, before, &text, after]);
         }
         line.trim_end().to_owned()
     }

@@ -6,7 +6,7 @@ use henge_actors::{
 };
 use serde_json::json;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, output};
 use crate::cli::{GlobalArgs, TlsArgs, TlsCommand};
 
 pub(super) fn run(command: &TlsCommand, global: GlobalArgs) -> Result<Exit, Failure> {
@@ -20,12 +20,14 @@ pub(super) fn run(command: &TlsCommand, global: GlobalArgs) -> Result<Exit, Fail
         }
         TlsCommand::Client(args) => {
             let issue = Issue::Client { name: &args.name };
-            let done = directory(&args.authority).and_then(|ca| ca.issue(issue, now));
+            let done = directory(&args.authority).and_then(|ca| {
+                if args.force { ca.issue(issue, now) } else { ca.issue_new(issue, now) }
+            });
             (&args.authority, done, "client")
         }
     };
     done.map_err(|error| failure(&error, args))?;
-    report(args, stem, global.json);
+    report(args, stem, global.json)?;
     Ok(Exit::Ok)
 }
 
@@ -33,14 +35,15 @@ fn directory(args: &TlsArgs) -> Result<Directory, TlsError> {
     Directory::new(&args.dir, args.cluster.as_str())
 }
 
-fn report(args: &TlsArgs, stem: &str, as_json: bool) {
+fn report(args: &TlsArgs, stem: &str, as_json: bool) -> Result<(), Failure> {
     let files = ["pem", "key"].map(|suffix| args.dir.join(format!("{stem}.{suffix}")));
     let [certificate, key] = files.map(|path| path.display().to_string());
-    if as_json {
-        anstream::println!("{}", json!({ "certificate": certificate, "key": key }));
+    let told = if as_json {
+        output::json(&json!({ "certificate": certificate, "key": key }))
     } else {
-        anstream::println!("{certificate}\n{key}");
-    }
+        output::text(&format!("{certificate}\n{key}\n"))
+    };
+    told.map(drop)
 }
 
 fn failure(error: &TlsError, args: &TlsArgs) -> Failure {
@@ -50,10 +53,14 @@ fn failure(error: &TlsError, args: &TlsArgs) -> Failure {
         TlsError::Exists { .. } => {
             "issue certificates with this CA, or choose another directory".to_owned()
         }
+        TlsError::Issued { .. } => {
+            "keep it; copy it away if the new one is for somebody else; or replace it with --force"
+                .to_owned()
+        }
         TlsError::OtherCluster { found, .. } => format!("--cluster {found}, or another directory"),
         TlsError::Unfit { .. } => "choose another name".to_owned(),
         _ => format!("look at the files in {dir}"),
     };
-    let what = "no certificate was made".to_owned();
-    Failure { what, why: error.to_string(), remedy, exit: Exit::Failed }
+    let what = "no certificate was made";
+    Failure::new(what, error.to_string(), remedy, Exit::Failed)
 }

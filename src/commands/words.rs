@@ -1,6 +1,12 @@
 //! Bytes of users on command lines: read from there, shown so that they can be typed again.
 
-use std::{ffi::OsStr, fmt::Write as _, os::unix::ffi::OsStrExt as _};
+use std::{
+    ffi::OsStr,
+    fmt::Write as _,
+    net::SocketAddr,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use henge_kernel::key::{Key, check_bucket};
@@ -82,6 +88,21 @@ pub fn shell_word(bytes: &[u8]) -> String {
         return text.into_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The line that tells a shell's further commands where a cluster is.
+pub fn export_line(nodes: impl Iterator<Item = SocketAddr>, tls_dir: &Path) -> String {
+    let nodes = nodes.map(|node| node.to_string()).collect::<Vec<_>>().join(",");
+    let tls_dir = absolute(tls_dir);
+    format!(
+        "export HENGE_NODES={nodes} HENGE_TLS_DIR={}",
+        shell_word(tls_dir.as_os_str().as_bytes())
+    )
+}
+
+/// A path that means the same wherever it is used.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A line that does something, to be pasted into a shell.

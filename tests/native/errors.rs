@@ -26,7 +26,8 @@ async fn bad_options_are_refused_with_field_value_and_limit() {
     let reads = [
         (ReadOptions::default().r(4), "r", "4", "1 to 3 (n)"),
         (ReadOptions::default().r(0), "r", "0", "1 to 3 (n)"),
-        (ReadOptions::default().r(1).pr(2), "pr", "2", "0 to 1 (r)"),
+        (ReadOptions::default().r(1).pr(2), "pr", "2", "1 to 1 (r)"),
+        (ReadOptions::default().pr(0), "pr", "0", "1 to 2 (r)"),
     ];
     for (options, field, value, limit) in reads {
         let refused = client.get(&key("a"), options).await.unwrap_err();
@@ -43,7 +44,9 @@ async fn bad_options_are_refused_with_field_value_and_limit() {
     }
     let puts = [
         PutOptions::default().w(4),
+        PutOptions::default().w(0),
         PutOptions::default().w(1).pw(2),
+        PutOptions::default().pw(0),
         PutOptions::default().ttl(Duration::ZERO),
     ];
     for options in puts {

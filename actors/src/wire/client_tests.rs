@@ -46,7 +46,7 @@ fn value(bytes: &'static [u8]) -> Value {
 }
 
 fn requests() -> Vec<ClientRequest> {
-    let get = ReadOptions::default().r(1).pr(0).sloppy(false).timeout(Duration::from_micros(1500));
+    let get = ReadOptions::default().r(1).pr(1).sloppy(false).timeout(Duration::from_micros(1500));
     let put = PutOptions::default()
         .context(context())
         .w(2)

@@ -110,6 +110,19 @@ impl Data {
             Self::Kept(path) => path,
         }
     }
+
+    /// Where it is, if it is to be removed at the end.
+    pub fn temporary(&self) -> Option<PathBuf> {
+        match self {
+            Self::Temporary(directory) => Some(directory.path().to_owned()),
+            Self::Kept(_) => None,
+        }
+    }
+
+    /// The directory of the cluster's certificates.
+    pub fn tls_dir(&self) -> PathBuf {
+        tls_dir(self.path())
+    }
 }
 
 impl Cluster {
@@ -175,6 +188,10 @@ impl Cluster {
     }
 }
 
+fn tls_dir(data: &Path) -> PathBuf {
+    data.join("tls")
+}
+
 /// A node at each site, or none at all.
 async fn host(sites: &[Site], shards: u16, data: &Path) -> Result<Vec<Member>, ClusterError> {
     let started = NAMES.iter().zip(sites).map(async |(name, site)| {
@@ -209,7 +226,7 @@ fn settings(
     let cluster = ClusterName::new("demo")?;
     let mut settings = Settings::member(cluster, layout?, NodeName::new(name)?, data.join(name));
     settings.node.shards = Some(ShardCount::new(shards.into())?);
-    settings.tls = TlsSettings { dir: data.join("tls"), generate: true };
+    settings.tls = TlsSettings { dir: tls_dir(data), generate: true };
     settings.allow_faults = true;
     Ok(settings)
 }

@@ -44,9 +44,10 @@ pub(super) fn run(args: &DemoArgs, global: GlobalArgs) -> Result<Exit, Failure> 
 }
 
 async fn demo(args: &DemoArgs, report: Report) -> Result<Exit, Failure> {
-    let mut shutdown = Shutdown::listen().map_err(|error| refused(&error.to_string()))?;
-    let clock = SystemClock::start();
     let data = Data::new(args.dir.as_deref()).map_err(|error| no_cluster(&error))?;
+    let shutdown = Shutdown::listen_with(data.temporary());
+    let mut shutdown = shutdown.map_err(|error| refused(&error.to_string()))?;
+    let clock = SystemClock::start();
     let started = Cluster::start(args.nodes, args.shards, data).await;
     let cluster = started.map_err(|error| no_cluster(&error))?;
     report.ready(&cluster, clock.now().since(Instant::default()));
@@ -85,19 +86,19 @@ fn no_cluster(error: &ClusterError) -> Failure {
 }
 
 fn refused(why: &str) -> Failure {
-    Failure {
-        what: "the demo does not start".to_owned(),
-        why: why.to_owned(),
-        remedy: "see whether this process has file descriptors left".to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        "the demo does not start",
+        why.to_owned(),
+        "see whether this process has file descriptors left",
+        Exit::Failed,
+    )
 }
 
 fn broken(name: &str, reason: String) -> Failure {
-    Failure {
-        what: format!("node {name} could not go on; all were stopped in order"),
-        why: reason,
-        remedy: "see the log lines above".to_owned(),
-        exit: Exit::Failed,
-    }
+    Failure::new(
+        format!("node {name} could not go on; all were stopped in order"),
+        reason,
+        "see the log lines above",
+        Exit::Failed,
+    )
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Data};
+use crate::commands::words::{absolute, export_line};
 
 /// Width of the column of measured times.
 const TIME_WIDTH: usize = 9;
@@ -112,6 +113,7 @@ fn ready_json(cluster: &Cluster, took: Duration) -> Value {
         "event": "ready",
         "nodes": nodes.collect::<Vec<_>>(),
         "data": cluster.data().path(),
+        "tls_dir": absolute(&cluster.data().tls_dir()),
         "ms": millis(took),
     })
 }
@@ -156,10 +158,18 @@ fn step_text(step: &Step) -> String {
 
 fn stays_text(cluster: &Cluster) -> String {
     let [first, .., last] = cluster.nodes() else { return String::new() };
+    let nodes = cluster.nodes().iter().map(|node| node.quic);
+    let export = export_line(nodes, &cluster.data().tls_dir());
     let (first, last) = (first.http, last.http);
     let content = "-H 'Content-Type: text/plain' -d 'hello'";
     [
-        "The cluster stays up until Ctrl-C. Try:".to_owned(),
+        "The cluster stays up until Ctrl-C. In another shell, paste this line and go on:"
+            .to_owned(),
+        format!("  {export}"),
+        "  henge put demo greeting hello".to_owned(),
+        "  henge get demo greeting".to_owned(),
+        "  henge status".to_owned(),
+        "Or over HTTP:".to_owned(),
         format!("  curl -i -X PUT {content} http://{first}/v1/kv/demo/greeting"),
         format!("  curl -i http://{last}/v1/kv/demo/greeting"),
         format!("  curl -s http://{first}/v1/cluster"),

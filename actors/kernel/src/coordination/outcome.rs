@@ -15,7 +15,8 @@ use crate::{
 pub struct Replicas {
     /// Distinct nodes that counted when the answer was given.
     pub acks: u8,
-    /// How many of `acks` were fallbacks, standing in for homes.
+    /// How many of `acks` were no complete homes: fallbacks, standing in for homes, or, where a
+    /// sloppy read had nothing better, homes that are being filled.
     pub fallbacks: u8,
     /// Homes that the key has: `n`, or all nodes if there are fewer.
     pub homes: u8,

@@ -91,6 +91,19 @@ impl Directory {
         self.make(issue, now)
     }
 
+    /// Issues a certificate; refused if there is one of that name.
+    pub fn issue_new(&self, issue: Issue<'_>, now: WallMillis) -> Result<(), TlsError> {
+        let _lock = self.lock()?;
+        let stem = match issue {
+            Issue::Node { name, .. } => stem_of(name)?,
+            Issue::Client { .. } => CLIENT,
+        };
+        if self.holds(stem) {
+            return Err(TlsError::Issued { path: self.certificate(stem) });
+        }
+        self.make(issue, now)
+    }
+
     /// Makes whatever is not there yet of the CA, the certificate of `node` and a client's.
     ///
     /// Processes that do this at the same instant wait for each other.

@@ -133,6 +133,12 @@ pub enum TlsError {
         /// The CA's certificate.
         path: PathBuf,
     },
+    /// There is a certificate of that name; its key would be lost.
+    #[error("{} exists already", path.display())]
+    Issued {
+        /// The certificate.
+        path: PathBuf,
+    },
     /// A certificate belongs to another cluster.
     #[error("{} belongs to cluster {found:?}, not to {expected:?}", path.display())]
     OtherCluster {
