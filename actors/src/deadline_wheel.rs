@@ -56,6 +56,12 @@ impl DeadlineWheel {
         }
     }
 
+    /// Alarms that wait.
+    #[cfg(test)]
+    pub fn alarms(&self) -> usize {
+        self.slots.borrow().values().map(Vec::len).sum()
+    }
+
     /// Rings what is due, then sleeps until the next slot or until something earlier comes.
     async fn turn(&self) {
         let now = self.clock.now().as_micros();

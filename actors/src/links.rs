@@ -39,7 +39,8 @@ pub struct Links {
     endpoint: RefCell<Option<Rc<dyn Endpoint>>>,
     peers: RefCell<BTreeMap<PeerShard, ActorRef<PeerLink>>>,
     up: RefCell<BTreeMap<LinkId, Owned>>,
-    dials: RefCell<BTreeMap<DialId, ActorRef<PeerLink>>>,
+    /// Which shard each dial is for.
+    dials: RefCell<BTreeMap<DialId, PeerShard>>,
     /// Why each peer was last turned away: it comes again and again, the log hears it once.
     refused: RefCell<BTreeMap<NodeName, String>>,
 }
@@ -75,11 +76,17 @@ impl Links {
         self.up.borrow().get(&link).map(|(link, _)| Rc::clone(link))
     }
 
-    /// Begins a dial for `actor`.
-    pub fn dial(&self, address: &PeerAddress, actor: &ActorRef<PeerLink>) -> Option<DialId> {
+    /// Begins a dial of `peer` at `address`; `None` if the endpoint is not open yet.
+    pub fn dial(&self, address: &PeerAddress, peer: PeerShard) -> Option<DialId> {
         let dial = self.endpoint()?.dial(address);
-        self.dials.borrow_mut().insert(dial, actor.clone());
+        self.dials.borrow_mut().insert(dial, peer);
         Some(dial)
+    }
+
+    fn dial_failed(&self, dial: DialId, peer: PeerShard, reason: String) {
+        if let Some(actor) = self.peer(peer) {
+            actor.tell(DialFailed { dial, reason });
+        }
     }
 }
 
@@ -116,8 +123,9 @@ impl Shard {
                 }
             }
             TransportEvent::DialFailed { dial, reason } => {
-                if let Some(actor) = self.links.dials.borrow_mut().remove(&dial) {
-                    actor.tell(DialFailed { dial, reason });
+                let dialled = self.links.dials.borrow_mut().remove(&dial);
+                if let Some(peer) = dialled {
+                    self.links.dial_failed(dial, peer, reason);
                 }
             }
         }
@@ -153,9 +161,12 @@ impl Shard {
     fn on_connected(&self, link: Rc<dyn Link>, hello: &Bytes, dial: Option<DialId>) {
         let dialled = dial.and_then(|dial| self.links.dials.borrow_mut().remove(&dial));
         let met = self.accept(&link, hello).and_then(|(node, theirs)| {
-            let actor = self.links.peer((node, theirs.shard)).or(dialled.clone());
-            let actor =
-                actor.ok_or_else(|| format!("nobody here talks to its shard {}", theirs.shard))?;
+            let reached = theirs.shard;
+            if let Some((_, dialled)) = dialled.filter(|dialled| *dialled != (node, reached)) {
+                return Err(format!("dialled its shard {dialled}, reached shard {reached}"));
+            }
+            let actor = self.links.peer((node, reached));
+            let actor = actor.ok_or_else(|| format!("nobody here talks to its shard {reached}"))?;
             Ok((node, theirs, actor))
         });
         match met {
@@ -177,8 +188,8 @@ impl Shard {
                     warn!(target: TRANSPORT, node = self.commons.name(), peer = link.peer().as_str(), reason, "a peer was refused");
                 }
                 link.close(&reason);
-                if let (Some(dial), Some(actor)) = (dial, dialled) {
-                    actor.tell(DialFailed { dial, reason });
+                if let (Some(dial), Some(peer)) = (dial, dialled) {
+                    self.links.dial_failed(dial, peer, reason);
                 }
             }
         }

@@ -358,3 +358,6 @@ fn start_managers(shard: &Rc<Shard>) {
         && commons.membership.set(membership).is_ok();
     debug_assert!(first, "a node has one of each");
 }
+
+#[cfg(test)]
+mod tests;

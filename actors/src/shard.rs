@@ -124,6 +124,12 @@ impl Shard {
         self.idle.borrow_mut().push(coordinator);
     }
 
+    /// Coordinators that wait for a request.
+    #[cfg(test)]
+    pub fn idle(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
     /// Starts an actor for one client's link. The endpoint bounds them.
     pub fn meet_client(self: &Rc<Self>, link: Rc<dyn Link>) -> ActorRef<ClientLink> {
         let meter = Arc::clone(&self.clients);

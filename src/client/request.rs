@@ -132,6 +132,9 @@ impl Worker {
         };
         match outcome {
             Ok(answer) => {
+                if matches!(request, ClientRequest::Report(ReportOf::Routing)) {
+                    self.learn(&answer.reply);
+                }
                 self.on_epoch(answer.epoch, &connection);
                 Attempt::Answered(answer.reply)
             }

@@ -141,9 +141,7 @@ impl Worker {
 
     /// Learns the ring from the first node that answers.
     async fn meet(&self, within: Duration) -> Result<(), ClientError> {
-        let reply = self.request(ClientRequest::Report(ReportOf::Routing), within).await?;
-        self.learn(&reply);
-        Ok(())
+        self.request(ClientRequest::Report(ReportOf::Routing), within).await.map(drop)
     }
 
     /// Carries a request out for a caller, as long as the caller waits.
@@ -174,7 +172,7 @@ impl Worker {
         });
     }
 
-    fn learn(&self, reply: &ClientReply) {
+    pub(super) fn learn(&self, reply: &ClientReply) {
         if let ClientReply::Report(json) = reply
             && let Ok(report) = serde_json::from_slice::<RoutingReport>(json)
         {

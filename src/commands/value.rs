@@ -13,7 +13,7 @@ use henge_actors::{
 };
 use henge_kernel::{
     bucket::VALUE_BYTES_MAX,
-    causality::{Content, InvalidDescription, check_content_type, check_meta},
+    causality::{Content, InvalidDescription, Meta, check_content_type, check_meta},
 };
 
 use super::{
@@ -81,7 +81,7 @@ fn content_type(text: &str) -> Result<Box<str>, Failure> {
 }
 
 /// Names and texts as over HTTP: names in lower case, each once, in one order for all.
-fn meta(pairs: &[String]) -> Result<Vec<(Box<str>, Box<str>)>, Failure> {
+fn meta(pairs: &[String]) -> Result<Meta, Failure> {
     let refused = |why: String| {
         Failure::usage("the value was not written", why, "--meta NAME=TEXT, as --meta author=ada")
     };

@@ -35,17 +35,23 @@ impl Dialler {
         let name = identity.subject().name().unwrap().clone();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let binding = Binding { name, listen, shard: 0, hello };
-        let endpoint = Quic::new(identity, QuicSettings::default())
-            .bind(binding, Rc::new(move |event| drop(tell.send(event))))
-            .unwrap();
+        let endpoint =
+            Quic::new(identity, QuicSettings { dial_timeout: PATIENCE, ..QuicSettings::default() })
+                .bind(binding, Rc::new(move |event| drop(tell.send(event))))
+                .unwrap();
         let listen = node.handle.settings().node.listen;
         let target = PeerAddress { name: None, host: listen.ip().to_string(), port: listen.port() };
         Self { endpoint, target, events: RefCell::new(events) }
     }
 
+    /// Dials once more.
+    pub fn redial(&self) {
+        self.endpoint.dial(&self.target);
+    }
+
     /// The link, or why there is none.
     pub async fn dial(&self) -> Result<Rc<dyn Link>, String> {
-        self.endpoint.dial(&self.target);
+        self.redial();
         match self.next().await {
             TransportEvent::Connected { link, .. } => Ok(link),
             TransportEvent::DialFailed { reason, .. } => Err(reason),

@@ -20,7 +20,7 @@ use crate::{
     text, tls,
 };
 
-fn identity(node: &TestNode) -> Identity {
+pub fn identity(node: &TestNode) -> Identity {
     let directory = Directory::open(&node.handle.settings().tls.dir).unwrap();
     directory.load_client(SystemClock::start().wall()).unwrap()
 }

@@ -9,6 +9,8 @@
 //! | `frames.rs` | what breaks the protocol ends its link and nothing else |
 //! | `readers.rs` | clients that read slowly, or not at all |
 //! | `routing.rs` | requests go to a home of their key, at the port of its shard |
+//! | `refresh.rs` | a client learns a newer ring from an answer |
+//! | `idle.rs` | two thousand clients that say nothing |
 //! | `failover.rs` | real processes killed under a client: no failed request, nothing lost or doubled |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -28,8 +30,10 @@ mod dial;
 mod errors;
 mod failover;
 mod frames;
+mod idle;
 mod inputs;
 mod readers;
+mod refresh;
 mod routing;
 mod verbs;
 

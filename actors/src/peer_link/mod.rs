@@ -121,14 +121,18 @@ impl PeerLink {
         self.shard.commons.node < self.peer.node
     }
 
-    fn dial(&mut self) {
+    fn dial(&mut self, context: &mut Context<Self>) {
         if self.link.is_some() || self.dialling.is_some() {
             return;
         }
         let Some(port) = self.peer.site.port.checked_add(self.peer.shard) else { return };
         let Site { name, host, .. } = &self.peer.site;
         let address = PeerAddress { name: Some(name.clone()), host: host.clone(), port };
-        self.dialling = self.shard.links.dial(&address, &self.me);
+        self.dialling = self.shard.links.dial(&address, (self.peer.node, self.peer.shard));
+        if self.dialling.is_none() {
+            // A peer can be heard of before this shard's own endpoint is open.
+            self.dial_later(context);
+        }
     }
 
     fn dial_later(&mut self, context: &mut Context<Self>) {
@@ -272,7 +276,7 @@ impl Actor for PeerLink {
     fn started(&mut self, context: &mut Self::Context) {
         context.run_interval(SWEEP, |link, _| link.forget_late());
         if self.is_smaller() {
-            self.dial();
+            self.dial(context);
         } else {
             self.dial_later(context);
         }
@@ -291,8 +295,8 @@ impl Supervised for PeerLink {
 impl Handler<Dial> for PeerLink {
     type Result = ();
 
-    fn handle(&mut self, _: Dial, _: &mut Self::Context) {
-        self.dial();
+    fn handle(&mut self, _: Dial, context: &mut Self::Context) {
+        self.dial(context);
     }
 }
 
@@ -369,7 +373,7 @@ impl Handler<Told<PeerJudged>> for PeerLink {
         match judgement {
             Judgement::Up => {
                 self.redial_after = REDIAL_FIRST;
-                self.dial();
+                self.dial(context);
             }
             Judgement::Down if self.link.is_some() => {
                 self.lose_link("membership judged this node down");

@@ -156,8 +156,8 @@ struct Queue {
 
 impl Outbox {
     pub(super) fn new(lane: Lane, bytes_max: usize) -> Self {
-        let gathered = BytesMut::with_capacity(GATHERED_BYTES);
-        let queue = Queue { chunks: Vec::new(), gathered, bytes: 0, open: true };
+        // Nothing is allocated for a lane that is idle.
+        let queue = Queue { chunks: Vec::new(), gathered: BytesMut::new(), bytes: 0, open: true };
         Self { lane, bytes_max, queue: RefCell::new(queue), ready: Notify::new() }
     }
 
@@ -226,9 +226,14 @@ impl Outbox {
 
 impl Queue {
     fn put(&mut self, length: u32, frame: &Frame) {
+        let is_gathered = frame.tail.len() < SHARED_TAIL_BYTES_MIN;
+        let copied = frame.header.len() + if is_gathered { frame.tail.len() } else { 0 };
+        if self.gathered.capacity() - self.gathered.len() < PREFIX + copied {
+            self.gathered.reserve(GATHERED_BYTES.max(PREFIX + copied));
+        }
         self.gathered.put_u32_le(length);
         self.gathered.put_slice(&frame.header);
-        if frame.tail.len() < SHARED_TAIL_BYTES_MIN {
+        if is_gathered {
             self.gathered.put_slice(&frame.tail);
         } else {
             self.seal();

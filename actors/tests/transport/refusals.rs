@@ -84,16 +84,22 @@ fn a_node_of_another_ca_is_refused_by_both_sides() {
 }
 
 #[test]
-fn an_expired_certificate_is_refused() {
+fn a_certificate_of_another_time_is_refused() {
+    const YEAR_MS: u64 = 365 * 86_400_000;
     run(async {
-        let long_ago = WallMillis(now().0 - 12 * 365 * 86_400_000);
         let cluster = Cluster::new("stones");
-        let node = name("old");
-        cluster.certificates.issue(Issue::Node { name: &node, names: &[] }, long_ago).unwrap();
-        assert!(cluster.certificates.load_node(&node, now()).is_err());
         let a = cluster.host("a");
-        let reason = end(connect(cluster.dir.path(), Some("old"), PEER, &a).await).await;
-        assert!(reason.contains("expired"), "{reason}");
+        let times =
+            [("old", now().0 - 12 * YEAR_MS, "expired"), ("new", now().0 + YEAR_MS, "certificate")];
+        for (stem, issued, words) in times {
+            let node = name(stem);
+            let issue = Issue::Node { name: &node, names: &[] };
+            cluster.certificates.issue(issue, WallMillis(issued)).unwrap();
+            assert!(cluster.certificates.load_node(&node, now()).is_err());
+            let reason = end(connect(cluster.dir.path(), Some(stem), PEER, &a).await).await;
+            assert!(reason.contains(words), "{reason}");
+            assert!(a.nothing_happened());
+        }
         serves(&a, &cluster.host("b")).await;
     });
 }

@@ -10,6 +10,7 @@ mod observing;
 mod requests;
 mod soak;
 mod storage;
+mod strangers;
 mod supervision;
 mod updates;
 mod world;

@@ -8,7 +8,9 @@ use actix_web::{
     },
 };
 use henge_kernel::{
-    causality::{Context, ContextKey, Dot, InvalidDescription, check_content_type, check_meta},
+    causality::{
+        Context, ContextKey, Dot, InvalidDescription, Meta, check_content_type, check_meta,
+    },
     coordination::RequestError,
     id::{InvalidWriteId, WriteId},
     key::Key,
@@ -28,9 +30,6 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("henge-request-id");
 pub const CONCURRENT_DELETE: HeaderName = HeaderName::from_static("henge-concurrent-delete");
 /// How names of metadata begin.
 pub const META_PREFIX: &str = "henge-meta-";
-
-/// The metadata of a value, as it is stored.
-type Meta = Vec<(Box<str>, Box<str>)>;
 
 /// The one value of a header as text.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use super::Value;
 
+/// Names and their texts, as a value carries them.
+pub type Meta = Vec<(Box<str>, Box<str>)>;
+
 /// The longest media type of a value, in bytes.
 pub const CONTENT_TYPE_BYTES_MAX: usize = 255;
 /// The most names in the metadata of a value.
@@ -96,7 +99,7 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn meta(names: &[(&str, &str)]) -> Vec<(Box<str>, Box<str>)> {
+    fn meta(names: &[(&str, &str)]) -> Meta {
         names.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect()
     }
 

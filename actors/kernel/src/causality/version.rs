@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::Dot;
+use super::{Dot, Meta};
 use crate::{id::WriteId, time::WallMillis};
 
 /// What a client stored, with what it said about it.
@@ -14,7 +14,7 @@ pub struct Value {
     /// The media type, if the client gave one.
     pub content_type: Option<Box<str>>,
     /// The client's own names and values, in its order.
-    pub meta: Vec<(Box<str>, Box<str>)>,
+    pub meta: Meta,
 }
 
 impl Value {
