@@ -12,7 +12,7 @@ use super::{
     output,
     session::Session,
     table::Table,
-    words::{printable, shown_key},
+    words::{printable, shown, shown_key},
 };
 use crate::surfaces::http::{date, siblings::Sibling};
 
@@ -101,7 +101,7 @@ impl<'a> Found<'a> {
             table.row([
                 format!("{number}").into(),
                 summary(value).into(),
-                value.content_type.as_deref().unwrap_or("-").into(),
+                shown(value.content_type.as_deref().unwrap_or("-").as_bytes()).into(),
                 date::rfc3339(version.stamp).unwrap_or_default().into(),
                 version.dot.to_string().into(),
             ]);

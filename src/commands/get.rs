@@ -48,9 +48,6 @@ pub(super) async fn read(
 /// The value of that name, whatever its siblings are.
 fn show_one(found: &Found<'_>, dot: &str) -> Result<Exit, Failure> {
     let version = found.got.versions().iter().find(|version| version.dot.to_string() == dot);
-    let Some(version) = version else {
-        return Ok(no_longer(found.key, dot));
-    };
-    show_value(version)?;
+    show_value(version.ok_or_else(|| no_longer(found.session, found.key, dot))?)?;
     Ok(Exit::Ok)
 }

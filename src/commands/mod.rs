@@ -76,3 +76,19 @@ pub fn run(cli: &Cli) -> ExitCode {
     })
     .into()
 }
+
+/// Says what is wrong with the command line, or what was asked about it: the help, the version.
+pub fn misused(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if !error.use_stderr() || !wants_json {
+        // There is nobody to tell if that fails.
+        let _ = error.print();
+        return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+    }
+    let text = error.to_string();
+    let why = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    let failure = Failure::usage("the command line was not understood", why, "add --help");
+    failure.report(true);
+    failure.exit.into()
+}

@@ -29,9 +29,8 @@ pub(super) fn run(args: &PutArgs, cli: &Cli) -> Result<Exit, Failure> {
             (Some(value), _) => (value, args.ttl),
             (None, dot) => {
                 let dot = dot.as_deref().unwrap_or_default();
-                let Some((value, left)) = value::kept(session, &key, dot).await? else {
-                    return Ok(no_longer(&key, dot));
-                };
+                let kept = value::kept(session, &key, dot).await?;
+                let (value, left) = kept.ok_or_else(|| no_longer(session, &key, dot))?;
                 (value, args.ttl.or(left))
             }
         };
@@ -87,9 +86,14 @@ pub(super) fn show_written(
 }
 
 /// A sibling that is asked for is gone.
-pub(super) fn no_longer(key: &Key, dot: &str) -> Exit {
-    output::message(&format!("{} holds no {dot} any more", shown_key(key)));
-    Exit::NotFound
+pub(super) fn no_longer(session: &Session, key: &Key, dot: &str) -> Failure {
+    let look = session.line("get").operands(key, None).into_text();
+    Failure::new(
+        format!("{dot} was not read"),
+        format!("{} holds it no more", shown_key(key)),
+        format!("{look} shows what it holds now"),
+        Exit::NotFound,
+    )
 }
 
 /// A put or delete under way.

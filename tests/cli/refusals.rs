@@ -114,3 +114,15 @@ fn certificates_that_are_not_there_are_a_matter_of_configuration() {
     command.args(["get", "b", "k", "--node", "localhost"]);
     feed(command, b"").fails(2, "\"localhost\" is no address", "--node 127.0.0.1:7400");
 }
+
+#[test]
+fn a_command_line_that_is_not_understood_is_told_in_json_if_asked() {
+    let mut command = bare();
+    command.args(["get", "--json", "b"]);
+    let run = feed(command, b"").ends(2);
+    let error: Value = serde_json::from_str(&run.stderr).unwrap();
+    assert!(error["why"].as_str().unwrap().contains("<KEY>"), "{error}");
+    let mut command = bare();
+    command.args(["get", "--json", "--help"]);
+    assert!(feed(command, b"").ends(0).text().starts_with("Read a value"));
+}
