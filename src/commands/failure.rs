@@ -163,7 +163,7 @@ impl Asked<'_> {
     fn remedy_of_refusal(self, error: &RequestError) -> String {
         match error {
             RequestError::BadContext { .. } | RequestError::TooManySiblings { .. } => {
-                format!("{} gives the context that fits", self.look)
+                format!("{} shows the context that fits", self.look)
             }
             RequestError::BadRequest { .. } | RequestError::TooLarge { .. }
                 if !self.bucket.is_empty() =>

@@ -6,7 +6,7 @@
 //! | `serve` | `serve.rs` |
 //! | `check-config` | `check_config.rs` |
 //! | `tls` | `tls.rs` |
-//! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs`; values: `value.rs` |
+//! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs`; the value of a put: `value.rs`; writes: `writing.rs` |
 //! | `keys` | `keys.rs` |
 //! | `buckets`, `bucket` | `buckets.rs` |
 //! | `status`, `members`, `ring`, `actors` | each its own; what they share: `screen.rs` |
@@ -42,6 +42,7 @@ mod table;
 mod tls;
 mod value;
 mod words;
+mod writing;
 
 use std::process::ExitCode;
 

@@ -41,7 +41,7 @@ fn a_foreign_context_is_refused_before_anything_is_written() {
     let node = &single.node;
     let context = put(node, &["carts", "ada", "x"]);
     let foreign = ["put", "carts", "bob", "y", "--context", &context];
-    henge(node, &foreign).fails(2, "another key", "get --context-only carts bob");
+    henge(node, &foreign).fails(2, "another key", "get carts bob shows the context");
     henge(node, &["put", "carts", "bob", "y", "--context", "hm"]).fails(2, "context", "get");
     henge(node, &["delete", "carts", "bob", "--context", &context]).fails(2, "another key", "get");
     henge(node, &["get", "carts", "bob"]).ends(4);
