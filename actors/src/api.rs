@@ -1,12 +1,12 @@
 //! What a node answers to its users, whichever door they came through.
 
-use std::ops::Deref;
+use std::{mem, ops::Deref};
 
 use bytes::Bytes;
 use henge_kernel::{
-    causality::{Content, Context, Dot, Reading, Value, Version},
-    coordination::Replicas,
-    key::Token,
+    causality::{Content, Context, Dot, Reading, Seal, Value, Version},
+    coordination::{Replicas, RequestError},
+    key::{KEY_BYTES_MAX, Token},
 };
 
 /// An answer, and who stood for it.
@@ -16,6 +16,12 @@ pub struct Answer<T> {
     pub body: T,
     /// The replicas behind it.
     pub replicas: Replicas,
+}
+
+impl<T> Answer<T> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Answer<U> {
+        Answer { body: change(self.body), replicas: self.replicas }
+    }
 }
 
 impl<T> Deref for Answer<T> {
@@ -65,6 +71,17 @@ impl Got {
             | Self::Deleted { context } => context.clone(),
             Self::NotFound => Context::default(),
         }
+    }
+
+    /// Its context for the key that `seal` is of.
+    pub(crate) fn sealed(mut self, seal: Seal) -> Self {
+        match &mut self {
+            Self::Value { context, .. }
+            | Self::Siblings { context, .. }
+            | Self::Deleted { context } => *context = mem::take(context).sealed(seal),
+            Self::NotFound => {}
+        }
+        self
     }
 
     /// The live versions: one, several if they are siblings, none otherwise.
@@ -121,10 +138,18 @@ pub struct Written {
     pub got: Option<Got>,
 }
 
+impl Written {
+    /// Its contexts for the key that `seal` is of.
+    pub(crate) fn sealed(self, seal: Seal) -> Self {
+        let Self { context, dot, got } = self;
+        Self { context: context.sealed(seal), dot, got: got.map(|got| got.sealed(seal)) }
+    }
+}
+
 /// Which keys of a bucket are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyQuery {
-    /// Only keys that begin with these bytes.
+    /// Only keys that begin with these bytes; at most as many as a key may have.
     pub prefix: Bytes,
     /// Where the last page ended: its `next`.
     pub after: Option<String>,
@@ -134,6 +159,31 @@ pub struct KeyQuery {
 
 /// The most keys in one page of a listing.
 pub const KEYS_PER_PAGE_MAX: u16 = 1000;
+
+/// The longest `next`: a token and the longest key, in base64.
+const AFTER_CHARACTERS_MAX: usize = (8 + KEY_BYTES_MAX).div_ceil(3) * 4;
+
+impl KeyQuery {
+    /// Refuses what no listing takes, whichever door it comes through.
+    pub fn check(&self) -> Result<(), RequestError> {
+        let Self { prefix, after, limit } = self;
+        let refuse = |field: &'static str, value, limit| {
+            Err(RequestError::BadRequest { field: field.into(), value, limit })
+        };
+        if prefix.len() > KEY_BYTES_MAX {
+            let limit = format!("at most {KEY_BYTES_MAX} bytes");
+            return refuse("prefix", format!("{} bytes", prefix.len()), limit);
+        }
+        if let Some(after) = after.as_ref().filter(|text| text.len() > AFTER_CHARACTERS_MAX) {
+            let limit = "the `next` of an earlier page".to_owned();
+            return refuse("after", format!("{} characters", after.len()), limit);
+        }
+        if !(1..=KEYS_PER_PAGE_MAX).contains(limit) {
+            return refuse("limit", limit.to_string(), format!("1 to {KEYS_PER_PAGE_MAX}"));
+        }
+        Ok(())
+    }
+}
 
 /// A page of keys, in the order of their tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! How a node is born, and how it knows itself again: the lock on its data directory, and the
 //! facts that never change.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use henge_kernel::{
+    bucket::BucketTable,
     id::{Incarnation, NodeId},
     ring::{Layout, LayoutError, LayoutNode, Ring},
 };
@@ -203,21 +204,28 @@ pub fn first_view(
         weight: node.weight,
     });
     let layout = Layout::first(cluster, nodes)?;
-    let sites = settings.cluster.nodes.iter().map(|node| {
-        let site = Site {
-            name: node.name.clone(),
-            host: node.address.host().to_owned(),
-            port: node.address.port(),
-            zone: node.zone.as_str().into(),
-            weight: node.weight.get(),
-        };
-        (NodeId::of(cluster, &node.name), site)
-    });
+    let sites: BTreeMap<_, _> = settings
+        .cluster
+        .nodes
+        .iter()
+        .map(|node| {
+            let site = Site {
+                name: node.name.clone(),
+                host: node.address.host().to_owned(),
+                port: node.address.port(),
+                zone: node.zone.as_str().into(),
+                weight: node.weight.get(),
+            };
+            (NodeId::of(cluster, &node.name), site)
+        })
+        .collect();
     let file = RegisterFile::new(Arc::clone(&environment.disk), &settings.node.data_dir);
+    let stored = file.read(&settings.defaults)?;
     Ok(ClusterView {
+        learned: stored.is_some() || sites.len() == 1,
         ring: Arc::new(Ring::first(settings.ring.partitions, &layout)),
-        buckets: Arc::new(file.read(&settings.defaults)?),
+        buckets: Arc::new(stored.unwrap_or_else(|| BucketTable::new(settings.defaults.clone()))),
         examined: Arc::default(),
-        nodes: Arc::new(sites.collect()),
+        nodes: Arc::new(sites),
     })
 }

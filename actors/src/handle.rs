@@ -36,7 +36,7 @@ use crate::{
 /// # Contexts and siblings
 ///
 /// A get answers with a context: what its reader has seen of the key. A put with that context
-/// replaces exactly this. Puts that have not seen each other become siblings, which the next get
+/// replaces exactly this. It is of that key alone: with another's a write is refused. Puts that have not seen each other become siblings, which the next get
 /// shows side by side; a put with the context of that get resolves them. [`Store::update`] does
 /// all three steps.
 ///
@@ -146,11 +146,13 @@ impl NodeHandle {
         key: &Key,
         options: ReadOptions,
     ) -> Result<Answer<Got>, RequestError> {
+        let seal = self.commons.context_key.seal(key);
         let (shard, permit) = self.enter(key, 0)?;
         let (outcome, answer) = oneshot::channel();
         let key = key.clone();
         way.begin(self, shard, BeginGet { key, options, outcome, permit })?;
-        answer.await.unwrap_or(Err(RequestError::Interrupted))
+        let answer = answer.await.unwrap_or(Err(RequestError::Interrupted))?;
+        Ok(answer.map(|got| got.sealed(seal)))
     }
 
     /// Writes a value in the place of all that the context of `options` covers. Without one it
@@ -264,11 +266,14 @@ impl NodeHandle {
         wanted: Wanted,
         bytes: usize,
     ) -> Result<Answer<Written>, RequestError> {
+        let seal = self.commons.context_key.seal(key);
+        wanted.check(seal)?;
         let (shard, permit) = self.enter(key, bytes)?;
         let (outcome, answer) = oneshot::channel();
         let key = key.clone();
         way.begin(self, shard, BeginPut { key, wanted, outcome, permit })?;
-        answer.await.unwrap_or(Err(RequestError::Interrupted))
+        let answer = answer.await.unwrap_or(Err(RequestError::Interrupted))?;
+        Ok(answer.map(|written| written.sealed(seal)))
     }
 
     /// The properties of a bucket; the cluster's defaults if it has none of its own.
@@ -445,7 +450,8 @@ impl NodeHandle {
 
     fn serving(&self) -> Result<(), RequestError> {
         match self.commons.phase() {
-            Phase::Serving => Ok(()),
+            Phase::Serving if self.commons.cluster.load().learned => Ok(()),
+            Phase::Serving => Err(RequestError::NotReady { reason: UNLEARNED.into() }),
             Phase::Starting => Err(not_started()),
             Phase::Stopping => Err(RequestError::NotReady { reason: "the node stops".into() }),
         }
@@ -456,6 +462,9 @@ impl NodeHandle {
         fronts.get(usize::from(shard)).ok_or_else(not_started)
     }
 }
+
+/// Why a node with an empty disk does not serve yet.
+const UNLEARNED: &str = "the node has not yet heard from its peers which buckets there are";
 
 fn not_started() -> RequestError {
     RequestError::NotReady { reason: "the node is starting".into() }

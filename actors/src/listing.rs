@@ -10,7 +10,7 @@ use henge_kernel::{
 use tokio::sync::oneshot;
 
 use crate::{
-    api::{KEYS_PER_PAGE_MAX, KeyPage, KeyPosition, KeyQuery, KeyRange},
+    api::{KeyPage, KeyPosition, KeyQuery, KeyRange},
     handle::NodeHandle,
     messages::coordinator::BeginList,
     request_event::{Op, Watch},
@@ -32,11 +32,7 @@ impl NodeHandle {
 
     async fn page(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, RequestError> {
         check_bucket(bucket)?;
-        if !(1..=KEYS_PER_PAGE_MAX).contains(&query.limit) {
-            let (field, value) = ("limit".into(), query.limit.to_string());
-            let limit = format!("1 to {KEYS_PER_PAGE_MAX}");
-            return Err(RequestError::BadRequest { field, value, limit });
-        }
+        query.check()?;
         let mut after = query.after.as_deref().map(position_from_text).transpose()?;
         let partitions = self.commons.cluster.load().ring.partitions();
         let first =

@@ -26,10 +26,10 @@ impl RegisterFile {
         Self(StateFile::new(disk, data_dir, "buckets", FORMAT))
     }
 
-    /// The table as it was last written; the bare `defaults` before that.
-    pub fn read(&self, defaults: &BucketProperties) -> Result<BucketTable, StorageError> {
+    /// The table as it was last written, with these `defaults`; `None` before that.
+    pub fn read(&self, defaults: &BucketProperties) -> Result<Option<BucketTable>, StorageError> {
         let mut table = BucketTable::new(defaults.clone());
-        let Some(state) = self.0.read()? else { return Ok(table) };
+        let Some(state) = self.0.read()? else { return Ok(None) };
         let damaged = |detail: String| StorageError::DamagedFile { path: self.0.path(), detail };
         let mut content = state.content;
         while !content.is_empty() {
@@ -37,7 +37,7 @@ impl RegisterFile {
                 table.merge(register).map_err(|full| damaged(full.to_string()))?;
             }
         }
-        Ok(table)
+        Ok(Some(table))
     }
 
     /// Replaces the table; durable when this returns.

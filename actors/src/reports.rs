@@ -374,7 +374,9 @@ impl Readiness {
             .filter(|(node, _)| **node != commons.node && !settled(**node))
             .map(|(_, site)| site.name.to_string())
             .collect();
-        if waiting.is_empty() {
+        if waiting.is_empty() && !cluster.learned {
+            not("the bucket properties are not yet learned from peers".to_owned())
+        } else if waiting.is_empty() {
             commons.assemble();
             Self::Ready
         } else {

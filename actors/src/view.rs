@@ -46,6 +46,9 @@ pub struct ClusterView {
     pub examined: Arc<Vec<Bytes>>,
     /// Every node of the layout.
     pub nodes: Arc<BTreeMap<NodeId, Site>>,
+    /// Whether `buckets` came from the node's own disk or from its peers. Until then it serves no
+    /// client.
+    pub learned: bool,
 }
 
 /// A node of the layout and where it is reached.

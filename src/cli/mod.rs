@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | `mod.rs` | `demo`, `serve`, `check-config`, `tls`; the options of all |
 //! | `data.rs` | `put`, `get`, `delete`, `keys`, `buckets`, `bucket` |
+//! | `bench.rs` | `bench` |
 //! | `screens.rs` | `status`, `members`, `ring`, `actors`; `completions` |
 
+mod bench;
 mod data;
 mod screens;
 
@@ -19,6 +21,7 @@ use henge_kernel::{
     units::{InvalidQuantity, parse_duration},
 };
 
+pub use bench::{BenchArgs, Mix, Via};
 pub use data::{
     BucketCommand, BucketGetArgs, BucketSetArgs, BucketsArgs, DeleteArgs, GetArgs, KeyArgs,
     KeysArgs, PutArgs, WriteArgs,
@@ -129,6 +132,8 @@ pub enum Command {
     Ring(RingArgs),
     /// Show the actors of one node in numbers
     Actors(ActorsArgs),
+    /// Measure gets and puts
+    Bench(BenchArgs),
     /// Print what makes a shell complete this command
     Completions(CompletionsArgs),
 }

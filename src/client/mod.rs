@@ -39,7 +39,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use henge_actors::{
-    Answer, DeleteOptions, Got, Key, PutOptions, ReadOptions, Store, Value, Written,
+    Answer, DeleteOptions, Got, Key, PutOptions, ReadOptions, RequestError, Store, Value, Written,
     api::{KeyPage, KeyQuery},
     client_protocol::{ClientReply, ClientRequest, ReportOf},
     environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy},
@@ -55,6 +55,7 @@ use henge_kernel::{
     causality::ContextKey,
     coordination::options::TIMEOUT_DEFAULT,
     id::{ClusterId, WriteId},
+    key::check_bucket,
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
@@ -263,6 +264,7 @@ impl Store for Client {
         value: Value,
         mut options: PutOptions,
     ) -> Result<Answer<Written>, ClientError> {
+        value.check_description().map_err(RequestError::from)?;
         let timeout = *options.timeout.get_or_insert(self.settings.timeout);
         options.write_id.get_or_insert_with(draw_write_id);
         self.written(ClientRequest::Put { key: key.clone(), value, options }, timeout).await
@@ -279,6 +281,8 @@ impl Store for Client {
     }
 
     async fn keys(&self, bucket: &Bytes, query: KeyQuery) -> Result<KeyPage, ClientError> {
+        check_bucket(bucket)?;
+        query.check()?;
         match self.ask_long(ClientRequest::Keys { bucket: bucket.clone(), query }).await? {
             ClientReply::Keys(page) => Ok(page),
             other => Err(unexpected(kind(&other))),
@@ -286,6 +290,7 @@ impl Store for Client {
     }
 
     async fn bucket(&self, bucket: &Bytes) -> Result<BucketRegister, ClientError> {
+        check_bucket(bucket)?;
         self.register(ClientRequest::Bucket { bucket: bucket.clone() }).await
     }
 
@@ -294,6 +299,7 @@ impl Store for Client {
         bucket: &Bytes,
         change: BucketChange,
     ) -> Result<BucketRegister, ClientError> {
+        check_bucket(bucket)?;
         self.register(ClientRequest::SetBucket { bucket: bucket.clone(), change }).await
     }
 

@@ -55,7 +55,7 @@ impl Worker {
         let deadline = began + timeout.min(TIMEOUT_MAX);
         let patience = patience(&request, timeout);
         let mut nodes = self.nodes_for(&request).into_iter().take(NODES_MAX);
-        let mut failures = Failures { writes: writes(&request), ..Failures::default() };
+        let mut failures = Failures { writes: request.writes(), ..Failures::default() };
         let mut attempts = FuturesUnordered::new();
         attempts.extend(nodes.next().map(|node| self.ask(node, request.clone(), patience)));
         let mut next_at = began + patience;
@@ -207,13 +207,6 @@ fn is_for_another(error: &RequestError) -> bool {
             | RequestError::StorageFull { .. }
     );
     here || error.is_of_the_node()
-}
-
-fn writes(request: &ClientRequest) -> bool {
-    matches!(
-        request,
-        ClientRequest::Put { .. } | ClientRequest::Delete { .. } | ClientRequest::SetBucket { .. }
-    )
 }
 
 /// Where the key of a request lies; `None` if any node does.

@@ -10,6 +10,7 @@
 //! | `keys` | `keys.rs` |
 //! | `buckets`, `bucket` | `buckets.rs` |
 //! | `status`, `members`, `ring`, `actors` | each its own; what they share: `screen.rs` |
+//! | `bench` | `bench/` |
 //! | `completions` | `completions.rs` |
 //!
 //! | shared | file |
@@ -18,9 +19,10 @@
 //! | stdout and stderr | `output.rs` |
 //! | tables | `table.rs` |
 //! | buckets, keys and lines to paste | `words.rs` |
-//! | the way to the cluster | `session.rs` |
+//! | the way to the cluster | `session.rs`; over HTTP `http_client.rs` |
 
 mod actors;
+mod bench;
 mod buckets;
 mod check_config;
 mod completions;
@@ -29,6 +31,7 @@ mod demo;
 mod failure;
 mod found;
 mod get;
+mod http_client;
 mod keys;
 mod members;
 mod output;
@@ -69,6 +72,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Members(args) => members::run(args, cli),
         Command::Ring(args) => ring::run(args, cli),
         Command::Actors(args) => actors::run(args, cli),
+        Command::Bench(args) => bench::run(args, cli),
         Command::Completions(args) => completions::run(*args),
     };
     done.unwrap_or_else(|failure| {

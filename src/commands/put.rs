@@ -1,4 +1,4 @@
-//! `henge put`.
+//! `henge put`: writes a value; what it leaves behind is its context.
 
 use henge_actors::{Context, PutOptions, Store as _};
 use henge_kernel::id::WriteId;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    failure::{Asked, Exit, Failure, UNREACHABLE},
+    failure::{Asked, Failure, UNREACHABLE},
     words::{CommandLine, shell_word},
 };
 use crate::{
@@ -33,11 +33,11 @@ struct Place {
 
 impl Session {
     /// Connects, does the work, says goodbye.
-    pub fn run(
+    pub fn run<T>(
         cli: &Cli,
         own: &ConnectArgs,
-        work: impl AsyncFnOnce(&Self) -> Result<Exit, Failure>,
-    ) -> Result<Exit, Failure> {
+        work: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let place = Place::of(own, &cli.connect);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| unconnected(&error.into(), &place.nodes))?;

@@ -11,19 +11,20 @@ use henge_actors::{
     Key, ReadOptions, Value,
     environment::{Clock as _, SystemClock},
 };
-use henge_kernel::bucket::VALUE_BYTES_MAX;
+use henge_kernel::{
+    bucket::VALUE_BYTES_MAX,
+    causality::{InvalidDescription, check_content_type, check_meta},
+};
 
 use super::{
     failure::{Exit, Failure},
     get, output,
     session::Session,
 };
-use crate::{
-    cli::PutArgs,
-    surfaces::http::headers::{
-        CONTENT_TYPE_BYTES_MAX, META_BYTES_MAX, META_COUNT_MAX, is_media_type, is_token,
-    },
-};
+use crate::cli::PutArgs;
+
+/// Names and texts that are kept with a value.
+type Meta = Vec<(Box<str>, Box<str>)>;
 
 /// What is to be written, before anybody was asked.
 pub enum Given<'a> {
@@ -40,7 +41,7 @@ impl<'a> Given<'a> {
             return Ok(Self::Sibling(dot));
         }
         let content_type = args.content_type.as_deref().map(content_type).transpose()?;
-        let meta = meta(&args.meta)?.into_iter().collect();
+        let meta = meta(&args.meta)?;
         let bytes = match &args.value {
             Some(value) if value != "-" => value.as_bytes().to_vec(),
             _ => stdin()?,
@@ -86,38 +87,32 @@ fn stdin() -> Result<Vec<u8>, Failure> {
 }
 
 fn content_type(text: &str) -> Result<Box<str>, Failure> {
-    if text.len() <= CONTENT_TYPE_BYTES_MAX && is_media_type(text) {
-        return Ok(text.into());
-    }
-    Err(Failure::usage(
-        "the value was not written",
-        format!("--content-type is no media type of at most {CONTENT_TYPE_BYTES_MAX} bytes"),
-        "name one such as text/plain or 'text/plain; charset=utf-8'",
-    ))
+    check_content_type(text).map(|()| text.into()).map_err(|refused| {
+        let InvalidDescription { value, limit, .. } = refused;
+        Failure::usage(
+            "the value was not written",
+            format!("--content-type is {value}; it must be {limit}"),
+            "name one such as text/plain or 'text/plain; charset=utf-8'",
+        )
+    })
 }
 
 /// Names and texts as over HTTP: names in lower case, each once, in one order for all.
-fn meta(pairs: &[String]) -> Result<BTreeMap<Box<str>, Box<str>>, Failure> {
+fn meta(pairs: &[String]) -> Result<Meta, Failure> {
     let refused = |why: String| {
         Failure::usage("the value was not written", why, "--meta NAME=TEXT, as --meta author=ada")
     };
     let mut meta: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
     for pair in pairs {
-        let named = pair.split_once('=').filter(|(name, _)| is_token(name));
+        let named = pair.split_once('=');
         let (name, text) = named.ok_or_else(|| refused(format!("--meta {pair} names nothing")))?;
-        if text.chars().any(char::is_control) {
-            return Err(refused(format!("--meta {name} has a control character")));
-        }
         if meta.insert(name.to_ascii_lowercase().into(), text.into()).is_some() {
             return Err(refused(format!("--meta {name} is given twice")));
         }
     }
-    let bytes: usize = meta.iter().map(|(name, text)| name.len() + text.len()).sum();
-    if meta.len() > META_COUNT_MAX || bytes > META_BYTES_MAX {
-        let (count, most) = (meta.len(), META_COUNT_MAX);
-        return Err(refused(format!(
-            "--meta: {count} with {bytes} bytes; at most {most} with {META_BYTES_MAX} bytes are kept"
-        )));
-    }
+    let meta: Vec<_> = meta.into_iter().collect();
+    check_meta(&meta).map_err(|InvalidDescription { value, limit, .. }| {
+        refused(format!("--meta is {value}; it must be {limit}"))
+    })?;
     Ok(meta)
 }

@@ -8,7 +8,7 @@ use henge::{
     Store as _, Value,
 };
 use henge_actors::api::KeyQuery;
-use henge_kernel::{bucket::BucketChange, causality::Context};
+use henge_kernel::bucket::BucketChange;
 
 use crate::{
     address, blind, connect, failure, key,
@@ -26,7 +26,8 @@ async fn bad_options_are_refused_with_field_value_and_limit() {
     let reads = [
         (ReadOptions::default().r(4), "r", "4", "1 to 3 (n)"),
         (ReadOptions::default().r(0), "r", "0", "1 to 3 (n)"),
-        (ReadOptions::default().r(1).pr(2), "pr", "2", "0 to 1 (r)"),
+        (ReadOptions::default().r(1).pr(2), "pr", "2", "1 to 1 (r)"),
+        (ReadOptions::default().pr(0), "pr", "0", "1 to 2 (r)"),
     ];
     for (options, field, value, limit) in reads {
         let refused = client.get(&key("a"), options).await.unwrap_err();
@@ -43,7 +44,9 @@ async fn bad_options_are_refused_with_field_value_and_limit() {
     }
     let puts = [
         PutOptions::default().w(4),
+        PutOptions::default().w(0),
         PutOptions::default().w(1).pw(2),
+        PutOptions::default().pw(0),
         PutOptions::default().ttl(Duration::ZERO),
     ];
     for options in puts {
@@ -161,17 +164,4 @@ async fn nobody_there_is_said_in_time_and_was_not_applied() {
     let one_lives =
         Client::connect(["127.0.0.1:9".to_owned(), address(&single.node)], certificates);
     one_lives.await.unwrap().put(&key("a"), text("x"), blind()).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_context_of_forgotten_dots_is_accepted() {
-    let single = Single::start();
-    let client = connect(&single.node).await;
-    let written = client.put(&key("other"), text("x"), blind()).await.unwrap().body;
-    // Native contexts are no tokens: that they fit the key is the business of whoever holds them.
-    let foreign: Context = written.context;
-    let options = PutOptions::default().context(foreign);
-    client.put(&key("fresh"), text("y"), options).await.unwrap();
-    let got = client.get(&key("fresh"), ReadOptions::default()).await.unwrap();
-    assert_eq!(got.versions().len(), 1);
 }

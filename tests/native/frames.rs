@@ -1,7 +1,7 @@
-//! What breaks the protocol ends its link and nothing else; what a client can hold is bounded.
+//! What breaks the protocol ends its link and nothing else; clients are bounded.
 
 use bytes::Bytes;
-use henge::{Client, Key, PutOptions, ReadOptions, Store as _, Value};
+use henge::{Client, Key, PutOptions, ReadOptions, Store as _};
 use henge_actors::{
     client_protocol::{ClientAnswer, ClientHello, ClientReply, ClientRequest, ReportOf},
     environment::{Clock as _, SystemClock},
@@ -16,7 +16,7 @@ use crate::{
     address, blind, connect,
     dial::{Dialler, local},
     key,
-    support::node::{Single, TestNode, eventually},
+    support::node::{Single, TestNode},
     text, tls,
 };
 
@@ -25,7 +25,7 @@ fn identity(node: &TestNode) -> Identity {
     directory.load_client(SystemClock::start().wall()).unwrap()
 }
 
-fn joined(frame: Frame) -> Vec<u8> {
+pub fn joined(frame: Frame) -> Vec<u8> {
     let mut bytes = frame.header;
     bytes.extend_from_slice(&frame.tail);
     bytes
@@ -112,34 +112,6 @@ fn a_client_of_another_cluster_or_version_is_told_both() {
         let nonsense = Bytes::from_static(b"nonsense");
         Dialler::with_hello(identity(&single.node), &single.node, nonsense).refusal().await;
         connect(&single.node).await;
-    });
-}
-
-#[test]
-fn a_client_that_does_not_read_is_let_go() {
-    local(async {
-        let single = Single::start();
-        let client = connect(&single.node).await;
-        client.put(&key("big"), Value::plain(vec![1; 1 << 20]), blind()).await.unwrap();
-        let dialler = Dialler::new(identity(&single.node), &single.node);
-        let link = dialler.dial().await.unwrap();
-        for correlation in 1..=200 {
-            let get = ClientRequest::Get { key: key("big"), options: ReadOptions::default() };
-            link.send(Lane::Request, get.encode(correlation).unwrap()).unwrap();
-        }
-        let first = dialler.next().await;
-        // This thread stands still, so nothing is read, until the node has noticed.
-        let rejected = || {
-            let actors = single.node.handle.actors();
-            actors.iter().any(|one| one.actor == "ClientLink" && one.rejected > 0)
-        };
-        eventually("the node lets the client go", rejected);
-        let reason = match first {
-            TransportEvent::Closed { reason, .. } => reason,
-            _ => dialler.closed().await,
-        };
-        assert!(reason.contains("does not read its answers"), "{reason}");
-        client.get(&key("big"), ReadOptions::default()).await.unwrap();
     });
 }
 

@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | `verbs.rs` | every verb of the store, and the reports |
 //! | `errors.rs` | what is refused, with the code and the fate that HTTP gives |
+//! | `inputs.rs` | every door refuses the same inputs in the same words, and writes nothing |
 //! | `certificates.rs` | who may be a client, and of which cluster |
-//! | `frames.rs` | what breaks the protocol ends its link and nothing else; bounds |
+//! | `frames.rs` | what breaks the protocol ends its link and nothing else |
+//! | `readers.rs` | clients that read slowly, or not at all |
 //! | `routing.rs` | requests go to a home of their key, at the port of its shard |
 //! | `failover.rs` | real processes killed under a client: no failed request, nothing lost or doubled |
 
@@ -26,6 +28,8 @@ mod dial;
 mod errors;
 mod failover;
 mod frames;
+mod inputs;
+mod readers;
 mod routing;
 mod verbs;
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -44,6 +44,7 @@ impl Reply {
     pub fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert!(self.header("henge-request-id").is_some_and(|id| !id.is_empty()), "{self:?}");
         let body = self.json();
         assert_eq!(body["code"], code, "{body}");
         assert_eq!(body["status"], status, "{body}");
@@ -84,6 +85,12 @@ impl Connection {
     /// Sends as long as the other side takes it; says whether it took all.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.stream.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Says that nothing more will be sent; answers can still come.
+    pub fn finish(&mut self) {
+        // A peer that has closed already makes this fail.
+        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
     }
 
     /// Reads one answer; one to a HEAD has no body whatever its length says.

@@ -73,7 +73,7 @@ fn limits_are_those_of_the_bucket() {
     let body = put(cluster.http(0), "/v1/kv/b/k?w=4", "x").refuses("w");
     assert_eq!((&body["value"], &body["limit"]), (&json!("4"), &json!("1 to 3 (n)")));
     let body = get(cluster.http(0), "/v1/kv/b/k?pr=3").refuses("pr");
-    assert_eq!((&body["value"], &body["limit"]), (&json!("3"), &json!("0 to 2 (r)")));
+    assert_eq!((&body["value"], &body["limit"]), (&json!("3"), &json!("1 to 2 (r)")));
     get(cluster.http(0), "/v1/kv/b/k").problem(404, "not_found");
     assert_eq!(put(cluster.http(1), "/v1/buckets/one", r#"{"n": 1, "r": 1, "w": 1}"#).status, 200);
     eventually("the bucket can be used", || {
@@ -104,7 +104,9 @@ fn a_node_that_is_cut_off_says_what_it_misses() {
             == 2
     });
     assert_eq!(get(cluster.http(0), "/ready").status, 200, "ready stays while peers are down");
-    let body = put(cluster.http(0), "/v1/kv/b/k", "y").problem(503, "quorum_not_met");
+    let refused = put(cluster.http(0), "/v1/kv/b/k", "y");
+    let body = refused.problem(503, "quorum_not_met");
+    assert_eq!(refused.header("henge-replicas"), Some(&*format!("acks={}", body["got"])));
     let expected = json!({
         "type": "https://henge.dev/problems/quorum_not_met",
         "title": "Quorum not met",
@@ -121,7 +123,9 @@ fn a_node_that_is_cut_off_says_what_it_misses() {
         (&body["needed"], &body["homes_down"], &body["fate"]),
         (&expected["needed"], &expected["homes_down"], &expected["fate"])
     );
-    get(cluster.http(0), "/v1/kv/b/k").problem(503, "quorum_not_met");
+    let refused = get(cluster.http(0), "/v1/kv/b/k");
+    let got = &refused.problem(503, "quorum_not_met")["got"];
+    assert_eq!(refused.header("henge-replicas"), Some(&*format!("acks={got}")));
     assert_eq!(get(cluster.http(0), "/v1/kv/b/k?r=1").text(), "x");
     assert_eq!(get(cluster.http(1), "/v1/kv/b/k").text(), "x");
     assert_eq!(faults(r#"{"heal": true}"#).status, 204);

@@ -174,10 +174,10 @@ fn a_value_expires() {
 fn all_parameters_are_taken() {
     let single = Single::start();
     let query =
-        "r=1&w=1&pr=0&pw=1&sloppy=false&timeout=500ms&ttl=1d&durability=os&return_body=false";
+        "r=1&w=1&pr=1&pw=1&sloppy=false&timeout=500ms&ttl=1d&durability=os&return_body=false";
     assert_eq!(put(single.http(), &format!("{K}?{query}"), "x").status, 204);
     assert_eq!(get(single.http(), &format!("{K}?r=1&pr=1&sloppy=true&timeout=60s")).status, 200);
     let context = get(single.http(), K).context();
-    let target = format!("{K}?w=1&pw=0&sloppy=true&timeout=1m&durability=periodic");
+    let target = format!("{K}?w=1&pw=1&sloppy=true&timeout=1m&durability=periodic");
     assert_eq!(delete(single.http(), &target, &context).status, 204);
 }

@@ -96,6 +96,8 @@ pub fn plan_get(
     let homes = homes_of(shard, &cluster, partition_of_key(&cluster, &key), properties.n);
     let request = GetRequest {
         homes,
+        fallbacks: Homes::new(),
+        sloppy: read.sloppy,
         node: shard.commons.node,
         quorum: read.quorum,
         conflict: properties.conflict,
@@ -193,6 +195,8 @@ fn plan_write(
     let may_mint = may_mint(shard, bucket.conflict, &homes);
     let request = PutRequest {
         homes,
+        fallbacks: Homes::new(),
+        sloppy: write.sloppy,
         node: shard.commons.node,
         may_mint,
         forwarded,

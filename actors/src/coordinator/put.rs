@@ -68,7 +68,7 @@ impl Coordinator {
         let Task::Put(putting) = &mut self.task else { return };
         let Putting { plan, asker } = putting.as_mut();
         match effect {
-            PutEffect::Mint => {
+            PutEffect::Mint { .. } => {
                 let mint = MintRecord {
                     key: plan.write.key.clone(),
                     context: plan.write.context.clone(),
@@ -87,7 +87,7 @@ impl Coordinator {
                 };
                 self.shard.storage().tell(mint);
             }
-            PutEffect::StoreAt { node, record } => {
+            PutEffect::StoreAt { node, record, .. } => {
                 let request = PeerRequest::Store {
                     key: plan.write.key.clone(),
                     record: plan.minted.get_or_encode(&record.record),

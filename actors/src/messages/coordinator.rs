@@ -1,7 +1,7 @@
 //! To [`Coordinator`](crate::coordinator::Coordinator).
 
 use henge_kernel::{
-    causality::Value,
+    causality::{Seal, Value},
     coordination::{DeleteOptions, Failure, PutOptions, ReadOptions, RequestError},
     id::NodeId,
     key::{Key, PartitionId},
@@ -44,6 +44,20 @@ pub enum Wanted {
     Put(Value, PutOptions),
     /// A tombstone.
     Delete(DeleteOptions),
+}
+
+impl Wanted {
+    /// Refuses at the door what no bucket takes, and a context that `seal` does not fit.
+    pub fn check(&self, seal: Seal) -> Result<(), RequestError> {
+        let context = match self {
+            Self::Put(value, options) => {
+                value.check_description()?;
+                &options.context
+            }
+            Self::Delete(options) => &options.context,
+        };
+        Ok(context.check(seal)?)
+    }
 }
 
 /// Write a key.

@@ -183,6 +183,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.queue.borrow().bytes
+    }
+
     /// Refuses everything from now on and ends [`Outbox::drain`].
     pub(super) fn close(&self) {
         let mut queue = self.queue.borrow_mut();

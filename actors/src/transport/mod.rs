@@ -116,6 +116,9 @@ pub trait Link {
     /// lost with its link is reported by [`TransportEvent::Closed`] only.
     fn send(&self, lane: Lane, frame: Frame) -> Result<(), SendError>;
 
+    /// Bytes of `lane` that the link has taken and not yet got rid of: they wait for the peer.
+    fn unsent(&self, lane: Lane) -> usize;
+
     /// Closes the link, telling the peer the `reason`. Frames not yet sent are lost; some may still
     /// come in before [`TransportEvent::Closed`]. Idempotent.
     fn close(&self, reason: &str);

@@ -10,7 +10,7 @@ use henge_kernel::{
 };
 
 use super::{
-    client_request::{ValueBody, context_of, encoded, take},
+    client_request::{ContextBody, ValueBody, take},
     codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
     control::RegisterBody,
     failure::WireError,
@@ -63,7 +63,7 @@ struct Header<'a> {
 #[derive(Encode, BorrowDecode)]
 enum Body<'a> {
     Got { replicas: (u8, u8, u8), got: GotBody },
-    Written { replicas: (u8, u8, u8), context_bytes: u32, dot: WireDot, got: Option<GotBody> },
+    Written { replicas: (u8, u8, u8), context: ContextBody, dot: WireDot, got: Option<GotBody> },
     Keys { count: u16, next: Option<&'a str> },
     Buckets,
     Report,
@@ -74,8 +74,8 @@ enum Body<'a> {
 #[derive(Encode, BorrowDecode)]
 enum GotBody {
     NotFound,
-    Deleted { context_bytes: u32 },
-    Values { context_bytes: u32, versions: u16, concurrent_delete: bool },
+    Deleted { context: ContextBody },
+    Values { context: ContextBody, versions: u16, concurrent_delete: bool },
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -113,10 +113,10 @@ impl ClientReply {
                 Body::Got { replicas: triple(*replicas), got: tail.put_got(body)? }
             }
             Self::Written(Answer { body: Written { context, dot, got }, replicas }) => {
-                let context_bytes = tail.put_context(context)?;
+                let context = tail.put_context(context)?;
                 let got = got.as_ref().map(|got| tail.put_got(got)).transpose()?;
                 let replicas = triple(*replicas);
-                Body::Written { replicas, context_bytes, dot: (*dot).into(), got }
+                Body::Written { replicas, context, dot: (*dot).into(), got }
             }
             Self::Keys(page) => {
                 tail.put_keys(&page.keys)?;
@@ -154,8 +154,8 @@ impl ClientAnswer {
                 let body = got.own(&mut tail)?;
                 ClientReply::Got(Answer { body, replicas: replicas_of(replicas) })
             }
-            Body::Written { replicas, context_bytes, dot, got } => {
-                let context = context_of(context_bytes, &mut tail)?;
+            Body::Written { replicas, context, dot, got } => {
+                let context = context.take(&mut tail)?;
                 let got = got.map(|got| got.own(&mut tail)).transpose()?;
                 let body = Written { context, dot: dot.into(), got };
                 ClientReply::Written(Answer { body, replicas: replicas_of(replicas) })
@@ -183,27 +183,25 @@ struct Tail {
 }
 
 impl Tail {
-    fn put_context(&mut self, context: &Context) -> Result<u32, HeaderTooLong> {
-        let bytes = encoded(context);
-        self.gathered.extend_from_slice(&bytes);
-        u32::try_from(bytes.len()).map_err(|_| HeaderTooLong)
+    fn put_context(&mut self, context: &Context) -> Result<ContextBody, HeaderTooLong> {
+        ContextBody::put(context, &mut self.gathered)
     }
 
     fn put_got(&mut self, got: &Got) -> Result<GotBody, HeaderTooLong> {
         let (context, concurrent_delete) = match got {
             Got::NotFound => return Ok(GotBody::NotFound),
             Got::Deleted { context } => {
-                return Ok(GotBody::Deleted { context_bytes: self.put_context(context)? });
+                return Ok(GotBody::Deleted { context: self.put_context(context)? });
             }
             Got::Value { context, concurrent_delete, .. }
             | Got::Siblings { context, concurrent_delete, .. } => (context, *concurrent_delete),
         };
-        let context_bytes = self.put_context(context)?;
+        let context = self.put_context(context)?;
         for version in got.versions() {
             self.put_version(version)?;
         }
         let versions = u16::try_from(got.versions().len()).map_err(|_| HeaderTooLong)?;
-        Ok(GotBody::Values { context_bytes, versions, concurrent_delete })
+        Ok(GotBody::Values { context, versions, concurrent_delete })
     }
 
     fn put_version(&mut self, version: &Version) -> Result<(), HeaderTooLong> {
@@ -235,16 +233,16 @@ impl Tail {
 
 impl GotBody {
     fn own(self, tail: &mut Bytes) -> Result<Got, MalformedFrame> {
-        let (context_bytes, count, concurrent_delete) = match self {
+        let (context, count, concurrent_delete) = match self {
             Self::NotFound => return Ok(Got::NotFound),
-            Self::Deleted { context_bytes } => {
-                return Ok(Got::Deleted { context: context_of(context_bytes, tail)? });
+            Self::Deleted { context } => {
+                return Ok(Got::Deleted { context: context.take(tail)? });
             }
-            Self::Values { context_bytes, versions, concurrent_delete } => {
-                (context_bytes, versions, concurrent_delete)
+            Self::Values { context, versions, concurrent_delete } => {
+                (context, versions, concurrent_delete)
             }
         };
-        let context = context_of(context_bytes, tail)?;
+        let context = context.take(tail)?;
         let mut versions = Vec::new();
         for _ in 0..count {
             versions.push(version_of(tail)?);

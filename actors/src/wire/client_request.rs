@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use henge_kernel::{
     bucket::{BucketChange, Durability},
-    causality::{Context, Value},
+    causality::{Context, Seal, Value},
     coordination::{DeleteOptions, PutOptions, ReadOptions},
     id::WriteId,
     key::Key,
@@ -139,11 +139,11 @@ enum Body<'a> {
     },
 }
 
-/// What puts and deletes have in common. The encoded context is the beginning of the tail.
+/// What puts and deletes have in common. The context is the beginning of the tail.
 #[derive(Encode, BorrowDecode)]
 struct WriteBody<'a> {
     key: WireKey<'a>,
-    context_bytes: u32,
+    context: ContextBody,
     w: Option<u8>,
     pw: Option<u8>,
     sloppy: Option<bool>,
@@ -170,6 +170,11 @@ enum ReportBody<'a> {
 }
 
 impl ClientRequest {
+    /// Whether it may change something.
+    pub fn writes(&self) -> bool {
+        matches!(self, Self::Put { .. } | Self::Delete { .. } | Self::SetBucket { .. })
+    }
+
     /// The frame of this request.
     pub fn encode(&self, correlation: u64) -> Result<Frame, HeaderTooLong> {
         let framed = |body: Body<'_>| codec::encode(KIND, &Header { correlation, body });
@@ -181,23 +186,25 @@ impl ClientRequest {
             }
             Self::Put { key, value, options } => {
                 let PutOptions { w, pw, sloppy, timeout, durability, write_id, .. } = *options;
-                let context = encoded(&options.context);
+                let mut bytes = Vec::new();
+                let context = ContextBody::put(&options.context, &mut bytes)?;
                 let choices = Choices { w, pw, sloppy, timeout, durability, write_id };
                 let mut header = framed(Body::Put {
-                    write: choices.body(key, &context)?,
+                    write: choices.body(key, context),
                     ttl: options.ttl.map(whole_micros),
                     return_body: options.return_body,
                     value: ValueBody::of(value),
                 })?;
-                header.extend_from_slice(&context);
+                header.extend_from_slice(&bytes);
                 Frame::with_tail(header, value.bytes.clone())
             }
             Self::Delete { key, options } => {
                 let DeleteOptions { w, pw, sloppy, timeout, durability, write_id, .. } = *options;
-                let context = encoded(&options.context);
+                let mut bytes = Vec::new();
+                let context = ContextBody::put(&options.context, &mut bytes)?;
                 let choices = Choices { w, pw, sloppy, timeout, durability, write_id };
-                let write = choices.body(key, &context)?;
-                Frame::with_tail(framed(Body::Delete { write })?, context.into())
+                let write = choices.body(key, context);
+                Frame::with_tail(framed(Body::Delete { write })?, bytes.into())
             }
             Self::Keys { bucket, query } => {
                 let KeyQuery { prefix, after, limit } = query;
@@ -237,7 +244,7 @@ impl Body<'_> {
                 ClientRequest::Get { key: key.own()?, options }
             }
             Self::Put { write, ttl, return_body, value } => {
-                let context = context_of(write.context_bytes, &mut tail)?;
+                let context = write.context.take(&mut tail)?;
                 let (key, Choices { w, pw, sloppy, timeout, durability, write_id }) =
                     write.own()?;
                 let ttl = ttl.map(Duration::from_micros);
@@ -255,7 +262,7 @@ impl Body<'_> {
                 return Ok(ClientRequest::Put { key, value: value.own(tail), options });
             }
             Self::Delete { write } => {
-                let context = context_of(write.context_bytes, &mut tail)?;
+                let context = write.context.take(&mut tail)?;
                 let (key, Choices { w, pw, sloppy, timeout, durability, write_id }) =
                     write.own()?;
                 let options =
@@ -295,17 +302,17 @@ struct Choices {
 }
 
 impl Choices {
-    fn body<'a>(&self, key: &'a Key, context: &[u8]) -> Result<WriteBody<'a>, HeaderTooLong> {
-        Ok(WriteBody {
+    fn body(self, key: &Key, context: ContextBody) -> WriteBody<'_> {
+        WriteBody {
             key: WireKey::of(key),
-            context_bytes: u32::try_from(context.len()).map_err(|_| HeaderTooLong)?,
+            context,
             w: self.w,
             pw: self.pw,
             sloppy: self.sloppy,
             timeout: self.timeout.map(whole_micros),
             periodic: self.durability.map(|durability| durability == Durability::Periodic),
             write_id: self.write_id.map(|id| id.0),
-        })
+        }
     }
 }
 
@@ -364,12 +371,6 @@ impl ReportBody<'_> {
     }
 }
 
-pub(super) fn encoded(context: &Context) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    context.encode(&mut bytes);
-    bytes
-}
-
 /// Takes `length` bytes from the beginning of `tail`, if there are so many.
 pub(super) fn take(length: u32, tail: &mut Bytes) -> Result<Bytes, MalformedFrame> {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -380,8 +381,29 @@ pub(super) fn take(length: u32, tail: &mut Bytes) -> Result<Bytes, MalformedFram
     Ok(tail.split_to(length))
 }
 
-/// The context at the beginning of `tail`.
-pub(super) fn context_of(length: u32, tail: &mut Bytes) -> Result<Context, MalformedFrame> {
-    Context::decode(&take(length, tail)?)
-        .map_err(|error| MalformedFrame::Rule { reason: error.to_string() })
+/// What a frame says of a context whose encoding is in its tail.
+#[derive(Clone, Copy, Encode, BorrowDecode)]
+pub(super) struct ContextBody {
+    bytes: u32,
+    seal: Option<u64>,
+}
+
+impl ContextBody {
+    /// Appends the encoding of `context` to `tail`.
+    pub(super) fn put(context: &Context, tail: &mut Vec<u8>) -> Result<Self, HeaderTooLong> {
+        let before = tail.len();
+        context.encode(tail);
+        let bytes = u32::try_from(tail.len() - before).map_err(|_| HeaderTooLong)?;
+        Ok(Self { bytes, seal: context.seal().map(|seal| seal.0) })
+    }
+
+    /// The context at the beginning of `tail`.
+    pub(super) fn take(self, tail: &mut Bytes) -> Result<Context, MalformedFrame> {
+        let context = Context::decode(&take(self.bytes, tail)?)
+            .map_err(|error| MalformedFrame::Rule { reason: error.to_string() })?;
+        Ok(match self.seal {
+            Some(seal) => context.sealed(Seal(seal)),
+            None => context,
+        })
+    }
 }

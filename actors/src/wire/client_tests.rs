@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use henge_kernel::{
     bucket::{BucketChange, BucketProperties, BucketRegister, Durability, RegisterVersion},
-    causality::{Actor, Content, Context, Dot, History, Stamp, Value, Version},
+    causality::{Actor, Content, Context, Dot, History, Seal, Stamp, Value, Version},
     coordination::{DeleteOptions, PutOptions, ReadOptions, Replicas, RequestError},
     id::{ClusterId, NodeId, ShardUid, WriteId},
     key::Key,
@@ -34,6 +34,7 @@ fn dot(counter: u64) -> Dot {
 
 fn context() -> Context {
     Context::new(History::from_iter([dot(9), dot(11)]), Stamp(1_700_000_000_000))
+        .sealed(Seal(u64::MAX))
 }
 
 fn value(bytes: &'static [u8]) -> Value {
@@ -45,7 +46,7 @@ fn value(bytes: &'static [u8]) -> Value {
 }
 
 fn requests() -> Vec<ClientRequest> {
-    let get = ReadOptions::default().r(1).pr(0).sloppy(false).timeout(Duration::from_micros(1500));
+    let get = ReadOptions::default().r(1).pr(1).sloppy(false).timeout(Duration::from_micros(1500));
     let put = PutOptions::default()
         .context(context())
         .w(2)

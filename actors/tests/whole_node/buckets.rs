@@ -61,6 +61,34 @@ fn a_bucket_with_its_own_n_has_so_many_homes() {
 }
 
 #[test]
+fn a_node_that_lost_its_disk_serves_only_when_it_knows_the_buckets_again() {
+    simulate(async {
+        let mut world = World::start(Plan::three(3)).await;
+        world.node("a").set_bucket(&carts(), change(&["n=1", "r=1", "w=1"])).await.unwrap();
+        world.kill("a").await;
+        world.wipe("a");
+        world.start_node("a").await;
+        let put = loop {
+            let options = PutOptions::default().w(1);
+            match world.node("a").put(&cart("k"), value("v"), options).await {
+                Ok(put) => break put,
+                Err(RequestError::NotReady { .. }) => pass(1).await,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(put.replicas.homes, 1, "by the bucket's own n");
+        // The next start needs nobody.
+        world.ready().await;
+        world.kill("a").await;
+        world.network.cut(&name("a"), &name("b"));
+        world.network.cut(&name("a"), &name("c"));
+        world.start_node("a").await;
+        let served = world.node("a").get(&cart("k"), ReadOptions::default().r(1)).await;
+        assert!(!matches!(served, Err(RequestError::NotReady { .. })), "{served:?}");
+    });
+}
+
+#[test]
 fn a_bucket_with_its_own_n_is_not_ready_while_a_member_is_away_and_is_when_it_returned() {
     simulate(async {
         let world = World::start(Plan::three(3)).await;

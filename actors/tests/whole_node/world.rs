@@ -179,6 +179,12 @@ impl World {
         }
     }
 
+    /// The disk of a killed node is replaced by an empty one.
+    pub fn wipe(&mut self, node: &str) {
+        assert!(!self.running.contains_key(node), "{node} still runs");
+        self.disks.remove(node);
+    }
+
     pub fn disk(&self, node: &str) -> &SimulatedDisk {
         &self.disks[node]
     }

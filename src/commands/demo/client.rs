@@ -2,16 +2,12 @@
 
 use std::{fmt::Write as _, io, net::SocketAddr, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::time::timeout;
+
+use crate::commands::http_client::{Answer, Connection};
 
 /// How long one request may take: more than the longest that the tour asks of a node.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest answer that is read, in bytes.
-const ANSWER_BYTES_MAX: u64 = 4 << 20;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -28,9 +24,9 @@ pub struct Request {
 pub struct Response {
     /// The status code.
     pub status: u16,
-    headers: Vec<(String, String)>,
     /// The body; none of the tour's answers is anything but UTF-8.
     pub body: String,
+    answer: Answer,
 }
 
 impl Request {
@@ -77,16 +73,12 @@ impl Request {
     /// Sends the request on a connection of its own and reads the whole answer.
     pub async fn send(&self) -> io::Result<Response> {
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-        let answer = timeout(PATIENCE, self.exchange()).await.map_err(late)??;
-        Response::parse(&answer)
+        timeout(PATIENCE, self.exchange()).await.map_err(late)?
     }
 
-    async fn exchange(&self) -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect(self.to).await?;
-        stream.write_all(self.text().as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
-        Ok(answer)
+    async fn exchange(&self) -> io::Result<Response> {
+        let answer = Connection::open(self.to).await?.exchange(self.text().as_bytes()).await?;
+        Ok(answer.into())
     }
 
     fn text(&self) -> String {
@@ -103,28 +95,17 @@ impl Request {
     }
 }
 
-impl Response {
-    /// The answer that a server which closes the connection after it has sent.
-    fn parse(answer: &[u8]) -> io::Result<Self> {
-        let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP/1.1");
-        let text = str::from_utf8(answer).map_err(|_| malformed())?;
-        let (head, body) = text.split_once("\r\n\r\n").ok_or_else(malformed)?;
-        let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).ok_or_else(malformed)?;
-        let header = |line: &str| {
-            let (name, value) = line.split_once(':')?;
-            Some((name.to_ascii_lowercase(), value.trim().to_owned()))
-        };
-        Ok(Self {
-            status: status.parse().map_err(|_| malformed())?,
-            headers: lines.filter_map(header).collect(),
-            body: body.to_owned(),
-        })
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Self {
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        Self { status: answer.status, body, answer }
     }
+}
 
+impl Response {
     /// A header by its name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.answer.header(name)
     }
 
     /// What the reader has seen, or the writer has seen and written.
@@ -164,12 +145,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_taken_apart() {
-        let response = Response::parse(
-            b"HTTP/1.1 300 Multiple Choices\r\nHenge-Context: abc\r\n\r\n\
-              {\"siblings\":[{\"value\":\"x\"},{\"value\":\"y\"}]}",
-        )
-        .unwrap();
+    fn siblings_are_summed_up() {
+        let head = b"HTTP/1.1 300 Multiple Choices\r\nHenge-Context: abc\r\n\r\n";
+        let body = br#"{"siblings":[{"value":"x"},{"value":"y"}]}"#;
+        let mut answer = Answer::parse(head).unwrap();
+        answer.body = body[..].into();
+        let response = Response::from(answer);
         assert_eq!((response.status, response.context()), (300, Some("abc")));
         assert_eq!(response.summary(), r#"300 "x" and "y""#);
     }

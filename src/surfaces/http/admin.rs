@@ -2,10 +2,11 @@
 
 use actix_web::HttpResponse;
 use henge_actors::events::ActorReport;
-use henge_kernel::{id::NodeName, key::Key};
+use henge_kernel::{coordination::options::TIMEOUT_DEFAULT, id::NodeName, key::Key};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    body::Size,
     headers,
     problem::Problem,
     routes::{Call, json},
@@ -71,10 +72,11 @@ pub async fn read_json<T: DeserializeOwned>(
     expected: &'static str,
 ) -> Result<T, Problem> {
     let too_large = |size| {
+        let (Size::Exactly(size) | Size::AtLeast(size)) = size;
         let (value, limit) = (format!("{size} bytes"), format!("at most {JSON_BYTES_MAX} bytes"));
         Problem::bad_request("body", value, limit)
     };
-    let body = call.read(JSON_BYTES_MAX, too_large).await?;
+    let body = call.read(JSON_BYTES_MAX, TIMEOUT_DEFAULT, too_large).await?;
     serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request("body", error.to_string(), expected))
 }

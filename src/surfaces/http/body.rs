@@ -11,8 +11,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     body::{BodySize, BoxBody, MessageBody},
     dev::Payload,
-    error::PayloadError,
-    http::header::CONTENT_LENGTH,
+    http::{ConnectionType, header::CONTENT_LENGTH},
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -21,8 +20,10 @@ use tokio::time::timeout;
 
 use super::problem::Problem;
 
-/// How long a body may take to arrive: a megabyte over a line of 300 kbit/s.
-const TIME_MAX: Duration = Duration::from_secs(30);
+/// The longest body that is read although nobody wants it, so that its connection can go on.
+const DRAINED_BYTES_MAX: u64 = 64 * 1024;
+/// How long an answer waits for such a body.
+const DRAIN_TIME_MAX: Duration = Duration::from_millis(200);
 
 /// The body of a request, until it is read.
 pub struct Incoming {
@@ -39,45 +40,64 @@ impl Incoming {
         Self { payload, unread, declared: declared_length(request) }
     }
 
-    /// Reads it: at most `max` bytes, and only if `room` has place for them. A longer one is
-    /// refused with what `too_large` makes of its size, as far as it was counted: before anything
-    /// is read if the head tells the length.
+    /// Reads it within `patience`, and only if `room` has place for it. One of more than `max`
+    /// bytes is refused with what `too_large` makes of its size: before anything is read if the
+    /// head tells the length, else as soon as too much was counted.
     pub async fn read(
         &mut self,
         max: u64,
+        patience: Duration,
         room: &Arc<Admission>,
-        too_large: impl Fn(u64) -> Problem,
+        too_large: impl Fn(Size) -> Problem,
     ) -> Result<Bytes, Problem> {
         if let Some(size) = self.declared.filter(|size| *size > max) {
-            return Err(too_large(size));
+            return Err(too_large(Size::Exactly(size)));
         }
         let whole = |length: u64| usize::try_from(length).unwrap_or(usize::MAX);
         let _place = room.enter(whole(self.declared.unwrap_or(max)))?;
         let expected = whole(self.declared.unwrap_or_default());
-        match timeout(TIME_MAX, collect(&mut self.payload, expected, max)).await {
+        match timeout(patience, collect(&mut self.payload, expected, max)).await {
             Ok(Ok(body)) => {
                 self.unread = false;
                 Ok(body)
             }
-            Ok(Err(Refusal::TooLarge(size))) => Err(too_large(size)),
-            Ok(Err(Refusal::Broken(error))) => {
-                Err(Problem::bad_request("body", error.to_string(), "complete and well framed"))
+            Ok(Err(Refusal::TooLarge(size))) => Err(too_large(Size::AtLeast(size))),
+            Ok(Err(Refusal::Broken)) => {
+                let limit = "complete, and framed as its head says";
+                Err(Problem::bad_request("body", "cut off or framed wrongly", limit))
             }
-            Err(_) => Err(Problem::request_timeout(TIME_MAX)),
+            Err(_) => Err(Problem::request_timeout("the body", patience)),
         }
     }
 
-    /// Gives the answer. If nobody will read the rest of this body, the connection is closed
-    /// behind it.
+    /// Gives the answer. A body that nobody has read is dropped if it is short and comes at once;
+    /// else the connection is closed behind the answer, which says so.
     ///
     /// Of a chunked body that was dropped actix would read on to its end, if it has one. Held
     /// until the answer is written, it makes actix close the connection instead, after a bounded
     /// time in which the client can read the answer.
-    pub fn answer(self, response: HttpResponse) -> HttpResponse {
-        if !self.unread {
+    pub async fn answer(mut self, mut response: HttpResponse) -> HttpResponse {
+        if !self.unread || self.drain().await {
             return response;
         }
+        response.head_mut().set_connection_type(ConnectionType::Close);
         response.map_body(|_, words| LastWords { words, _unread: self.payload }.boxed())
+    }
+
+    /// Whether the rest came, was short and is gone.
+    async fn drain(&mut self) -> bool {
+        if self.declared.is_none_or(|length| length > DRAINED_BYTES_MAX) {
+            return false;
+        }
+        let rest = async {
+            while let Some(piece) = self.payload.next().await {
+                if piece.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(DRAIN_TIME_MAX, rest).await.unwrap_or(false)
     }
 }
 
@@ -86,9 +106,18 @@ fn declared_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// What is known of the size of a body that is too large, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Size {
+    /// Its head tells.
+    Exactly(u64),
+    /// So much was read, and there was more to come.
+    AtLeast(u64),
+}
+
 enum Refusal {
     TooLarge(u64),
-    Broken(PayloadError),
+    Broken,
 }
 
 /// A body of one piece, as most are, is not copied; of more it is, into room for `expected` bytes.
@@ -96,7 +125,7 @@ async fn collect(payload: &mut Payload, expected: usize, max: u64) -> Result<Byt
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     while let Some(piece) = payload.next().await {
-        let piece = piece.map_err(Refusal::Broken)?;
+        let piece = piece.map_err(|_| Refusal::Broken)?;
         let size = (first.len() + whole.len() + piece.len()) as u64;
         if size > max {
             return Err(Refusal::TooLarge(size));

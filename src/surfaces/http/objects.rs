@@ -9,7 +9,7 @@ use henge_kernel::{
     key::Key,
 };
 
-use super::{answers, headers, problem::Problem, query::Query, routes::Call};
+use super::{answers, body::Size, headers, problem::Problem, query::Query, routes::Call};
 
 const READ_PARAMETERS: &[&str] = &["r", "pr", "sloppy", "timeout"];
 const PUT_PARAMETERS: &[&str] =
@@ -36,12 +36,16 @@ pub async fn put(mut call: Call<'_>, key: &Key) -> Result<HttpResponse, Problem>
     let read = read_options(&query, properties.n)?;
     let write = put_options(&call, key, &query, properties.n)?;
     read.resolve(&properties)?;
-    write.resolve(&properties)?;
+    let patience = write.resolve(&properties)?.timeout;
     let only_create = headers::only_create(call.request)?;
     let (content_type, meta) = (headers::content_type(call.request)?, headers::meta(call.request)?);
     let handle = &call.door.handle;
     let max = u64::from(properties.value_bytes_max).min(handle.value_bytes_max());
-    let bytes = call.read(max, |size| RequestError::TooLarge { size, max }.into()).await?;
+    let too_large = |size| match size {
+        Size::Exactly(size) => RequestError::TooLarge { size, max }.into(),
+        Size::AtLeast(size) => Problem::too_large_so_far(size, max),
+    };
+    let bytes = call.read(max, patience, too_large).await?;
     if only_create {
         refuse_if_there(call.node().get(key, read).await)?;
     }
@@ -62,8 +66,8 @@ pub async fn delete(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem>
     headers::refuse_match(call.request)?;
     let options = DeleteOptions {
         context: headers::context(call.request, call.door.handle.context_key(), key)?,
-        w: query.replicas("w", 1, n)?,
-        pw: query.replicas("pw", 0, n)?,
+        w: query.replicas("w", n)?,
+        pw: query.replicas("pw", n)?,
         sloppy: query.flag("sloppy")?,
         timeout: query.timeout()?,
         durability: query.durability()?,
@@ -79,8 +83,8 @@ fn properties(call: &Call<'_>, key: &Key) -> Result<BucketProperties, Problem> {
 
 fn read_options(query: &Query, n: u8) -> Result<ReadOptions, Problem> {
     Ok(ReadOptions {
-        r: query.replicas("r", 1, n)?,
-        pr: query.replicas("pr", 0, n)?,
+        r: query.replicas("r", n)?,
+        pr: query.replicas("pr", n)?,
         sloppy: query.flag("sloppy")?,
         timeout: query.timeout()?,
     })
@@ -89,8 +93,8 @@ fn read_options(query: &Query, n: u8) -> Result<ReadOptions, Problem> {
 fn put_options(call: &Call<'_>, key: &Key, query: &Query, n: u8) -> Result<PutOptions, Problem> {
     Ok(PutOptions {
         context: headers::context(call.request, call.door.handle.context_key(), key)?,
-        w: query.replicas("w", 1, n)?,
-        pw: query.replicas("pw", 0, n)?,
+        w: query.replicas("w", n)?,
+        pw: query.replicas("pw", n)?,
         sloppy: query.flag("sloppy")?,
         timeout: query.timeout()?,
         ttl: query.ttl()?,

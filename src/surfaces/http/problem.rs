@@ -15,9 +15,12 @@ use henge_kernel::{
     coordination::{Fate, RequestError},
     key::InvalidKey,
     time::whole_millis,
+    units::Span,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+use super::headers;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// Identifies a kind of problem; nothing needs to be served there.
@@ -88,10 +91,34 @@ impl Problem {
         Self::new(status, "unsupported_media_type", "Unsupported media type", detail)
     }
 
-    /// The body did not arrive in time.
-    pub fn request_timeout(limit: Duration) -> Self {
-        let detail = format!("the body was not complete after {} s", limit.as_secs());
+    /// `what`, the head or the body, did not arrive in time.
+    pub fn request_timeout(what: &'static str, limit: Duration) -> Self {
+        let detail = format!("{what} was not complete after {}", Span(limit));
         Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", "Request timeout", detail)
+            .field("after_ms", whole_millis(limit))
+    }
+
+    /// A head, or a part of it named `field`, that is longer than `limit`.
+    pub fn head_too_large(field: &str, limit: &str) -> Self {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let detail = format!("{field}: at most {limit}");
+        Self::new(status, "head_too_large", "Request head too large", detail)
+            .field("field", field)
+            .field("limit", format!("at most {limit}"))
+    }
+
+    /// Another version of HTTP.
+    pub fn version_not_supported() -> Self {
+        let (status, detail) =
+            (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "HTTP/1.1 and HTTP/1.0 are spoken here");
+        Self::new(status, "version_not_supported", "HTTP version not supported", detail)
+    }
+
+    /// A value of at least `size` bytes, which is all that was read of it.
+    pub fn too_large_so_far(size: u64, max: u64) -> Self {
+        let mut problem = Self::from(RequestError::TooLarge { size, max });
+        problem.0.detail = format!("the value has at least {size} bytes; it may have {max}");
+        problem.field("size_is_at_least", true)
     }
 
     /// The request was meant for somebody else.
@@ -201,8 +228,15 @@ impl From<RequestError> for Problem {
         let (status, title) = table(&error);
         let mut problem = Self::new(status, error.code(), title, error.to_string());
         problem.0.fate = error.fate();
-        if let RequestError::Overloaded { retry_after } = &error {
-            problem.0.headers.push((RETRY_AFTER, whole_seconds(*retry_after).into()));
+        match &error {
+            RequestError::Overloaded { retry_after } => {
+                problem.0.headers.push((RETRY_AFTER, whole_seconds(*retry_after).into()));
+            }
+            // How many of them were homes is not known here.
+            RequestError::QuorumNotMet { got, .. } | RequestError::TimedOut { got, .. } => {
+                problem.0.headers.push((headers::REPLICAS, headers::value(format!("acks={got}"))));
+            }
+            _ => {}
         }
         if let Value::Object(fields) = fields_of(error) {
             problem.0.fields = fields;

@@ -69,10 +69,10 @@ impl Query {
         })
     }
 
-    /// A number of replicas; `least` and `n` only explain what would be right, the request itself
-    /// knows the rules between the numbers.
-    pub fn replicas(&self, name: &str, least: u8, n: u8) -> Result<Option<u8>, Problem> {
-        self.read(name, |text| whole_number(text).ok_or_else(|| format!("{least} to {n} (n)")))
+    /// A number of replicas; `n` only explains what would be right, the request itself knows the
+    /// rules between the numbers.
+    pub fn replicas(&self, name: &str, n: u8) -> Result<Option<u8>, Problem> {
+        self.read(name, |text| whole_number(text).ok_or_else(|| format!("1 to {n} (n)")))
     }
 
     /// A number from 1 to `max`.

@@ -1,6 +1,6 @@
 //! One request: from its raw path to its answer.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -14,16 +14,22 @@ use serde::Serialize;
 use tracing::{Level, debug, enabled};
 
 use super::{
-    Door, admin, body::Incoming, buckets, cluster, headers, host, objects, problem::Problem,
-    query::Query, text::decode_segment,
+    Door, admin,
+    body::{Incoming, Size},
+    buckets, cluster, gate, headers, host, objects,
+    problem::Problem,
+    query::Query,
+    text::decode_segment,
 };
 
 /// A request and what it needs to be answered.
 pub struct Call<'a> {
     /// The worker's door to the node.
     pub door: &'a Door,
-    /// Line and headers.
+    /// Method and headers.
     pub request: &'a HttpRequest,
+    /// The query, as it was sent.
+    query: Option<&'a str>,
     /// The body.
     pub body: &'a mut Incoming,
     /// Whether the node has been asked something of which it tells itself.
@@ -39,27 +45,40 @@ impl Call<'_> {
 
     /// The query, which may hold `known` parameters only.
     pub fn query(&self, known: &[&'static str]) -> Result<Query, Problem> {
-        Query::parse(self.request.uri().query(), known)
+        Query::parse(self.query, known)
     }
 
-    /// Reads the body: at most `max` bytes, a longer one is what `too_large` says.
+    /// Reads the body, within `patience`: at most `max` bytes, a longer one is what `too_large`
+    /// says.
     pub async fn read(
         &mut self,
         max: u64,
-        too_large: impl Fn(u64) -> Problem,
+        patience: Duration,
+        too_large: impl Fn(Size) -> Problem,
     ) -> Result<Bytes, Problem> {
-        self.body.read(max, &self.door.bodies, too_large).await
+        self.body.read(max, patience, &self.door.bodies, too_large).await
     }
 }
 
 /// Answers one request.
 pub async fn serve(request: HttpRequest, payload: Payload, door: Data<Door>) -> HttpResponse {
     let began = enabled!(target: REQUEST, Level::DEBUG).then(|| door.handle.now());
-    let route = Route::find(request.uri().path());
+    let (target, refused) = match gate::note_of(&request) {
+        Some(Ok(target)) => (Some(target), None),
+        Some(Err(problem)) => (None, Some(problem)),
+        None => (None, None),
+    };
+    let uri = (request.uri().path(), request.uri().query());
+    let (path, query) = target.as_deref().map_or(uri, split);
+    let route = Route::find(path);
     let mut body = Incoming::new(&request, payload.into_inner());
     let asked = Cell::new(false);
-    let call = Call { door: &door, request: &request, body: &mut body, asked: &asked };
-    let answer = answer(route, call).await;
+    let answer = if let Some(problem) = refused {
+        Err(problem)
+    } else {
+        let (door, request, body, asked) = (&door, &request, &mut body, &asked);
+        answer(route, Call { door, request, query, body, asked }).await
+    };
     // One event a request: of what reached the node, the node has told.
     if let Some(began) = began.filter(|_| !asked.get()) {
         let elapsed_us = whole_micros(door.handle.now().since(began));
@@ -68,7 +87,12 @@ pub async fn serve(request: HttpRequest, payload: Payload, door: Data<Door>) -> 
     }
     let mut response = answer.unwrap_or_else(Problem::into_response);
     response.headers_mut().insert(headers::REQUEST_ID, headers::value(door.request_id()));
-    body.answer(response)
+    body.answer(response).await
+}
+
+/// A raw target as path and query.
+fn split(target: &str) -> (&str, Option<&str>) {
+    target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)))
 }
 
 fn outcome(answer: &Result<HttpResponse, Problem>) -> &'static str {

@@ -1,7 +1,7 @@
 //! Contexts: what a client has seen of a key.
 
 use super::{
-    DecodeError, Dot, History, Stamp,
+    BadContext, DecodeError, Dot, History, Seal, Stamp,
     encoding::{Reader, put_history, put_varint},
 };
 
@@ -13,18 +13,36 @@ const CLOUD_RANGES_MAX: usize = 64;
 /// The dots that a client has seen of a key, and the greatest stamp among them.
 ///
 /// The stamp makes the client's next write greater than all that it saw, even at a replica that
-/// saw none of it. A context is only ever given together with the versions that it covers.
+/// saw none of it. A context is only ever given together with the versions that it covers, and
+/// sealed for their key: a store takes it for no other.
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     history: History,
     stamp: Stamp,
+    seal: Option<Seal>,
 }
 
 impl Context {
     /// A context of these dots, the greatest of which is stamped `stamp`.
     pub fn new(history: History, stamp: Stamp) -> Self {
-        Self { history, stamp }
+        Self { history, stamp, seal: None }
+    }
+
+    /// The same context for the key that `seal` is of.
+    pub fn sealed(self, seal: Seal) -> Self {
+        Self { seal: Some(seal), ..self }
+    }
+
+    /// Of which key it is, once a store has given it.
+    pub fn seal(&self) -> Option<Seal> {
+        self.seal
+    }
+
+    /// Refuses a context that was not given for the key that `seal` is of. One that covers nothing
+    /// is of every key.
+    pub fn check(&self, seal: Seal) -> Result<(), BadContext> {
+        if self.is_empty() || self.seal == Some(seal) { Ok(()) } else { Err(BadContext::Foreign) }
     }
 
     /// The dots.
@@ -47,7 +65,7 @@ impl Context {
         self.history.contains(dot)
     }
 
-    /// Appends the form for frames between nodes.
+    /// Appends the form for frames, without the seal.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(FORMAT);
         self.encode_body(out);
@@ -66,7 +84,7 @@ impl Context {
     }
 
     pub(super) fn decode_body(mut reader: Reader<'_>) -> Result<Self, DecodeError> {
-        let context = Self { history: reader.history()?, stamp: Stamp(reader.varint()?) };
+        let context = Self::new(reader.history()?, Stamp(reader.varint()?));
         reader.end()?;
         Ok(context)
     }

@@ -7,6 +7,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | `dot`, `history` | names of writes, and sets of them in one canonical form |
+//! | `description` | what may be said of a value beside its bytes |
 //! | `version`, `record` | what a write left, and everything that a shard stores of a key |
 //! | `write`, `merge`, `read` | the three operations, all pure |
 //! | `mint` | who may name a write, and why no name is given twice |
@@ -15,6 +16,7 @@
 
 mod body;
 mod context;
+mod description;
 mod digest;
 mod dot;
 mod encoding;
@@ -29,6 +31,10 @@ mod version;
 mod write;
 
 pub use context::Context;
+pub use description::{
+    CONTENT_TYPE_BYTES_MAX, InvalidDescription, META_BYTES_MAX, META_COUNT_MAX, check_content_type,
+    check_meta,
+};
 pub use digest::Digest;
 pub use dot::{Actor, Dot};
 pub use encoding::DecodeError;
@@ -37,6 +43,6 @@ pub use merge::Merged;
 pub use mint::{MintRight, Minter};
 pub use read::Reading;
 pub use record::{Conflict, Record};
-pub use token::{BadContext, ContextKey, TOKEN_CHARACTERS_MAX};
+pub use token::{BadContext, ContextKey, Seal, TOKEN_CHARACTERS_MAX};
 pub use version::{Content, Stamp, Value, Version};
 pub use write::{RecordLimits, Write, WriteRefused, Written};

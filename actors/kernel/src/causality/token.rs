@@ -1,6 +1,8 @@
-//! Context tokens: contexts as clients carry them.
+//! What ties a context to its key while a client carries it: a seal in memory and over the native
+//! protocol, a checksum in a token of text.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Context, DecodeError, encoding::Reader};
 use crate::{id::ClusterId, key::Key};
@@ -24,6 +26,15 @@ impl ContextKey {
         Self(blake3::derive_key("henge context token 1", &cluster.0.to_be_bytes()))
     }
 
+    /// What contexts of `key` are sealed with.
+    ///
+    /// A context in memory, or on a link, cannot be damaged unnoticed as a text can: that it is of
+    /// this key is all there is to check, and the key's hash under the cluster's says that.
+    pub fn seal(&self, key: &Key) -> Seal {
+        let seed = self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        Seal(xxh3_64_with_seed(&key.token().0.to_le_bytes(), seed))
+    }
+
     fn checksum(&self, key: &Key, payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         // The lengths keep the three parts apart.
@@ -38,7 +49,11 @@ impl ContextKey {
     }
 }
 
-/// A token that is refused. Nothing is written under it.
+/// Names the key, bucket and cluster of a context; equal for equal keys only, but for chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal(pub u64);
+
+/// A context that is refused. Nothing is written under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadContext {
     /// No token is that long.
@@ -59,7 +74,7 @@ pub enum BadContext {
         /// The format that the token names.
         found: u8,
     },
-    /// The checksum does not fit: of another key, bucket or cluster, or damaged.
+    /// Checksum or seal do not fit: of another key, bucket or cluster, or damaged.
     #[error("the context belongs to another key, bucket or cluster, or is damaged")]
     Foreign,
     /// The checksum fits, what it covers does not decode.
@@ -77,7 +92,7 @@ impl Context {
         URL_SAFE_NO_PAD.encode(payload)
     }
 
-    /// Reads a token that a client gives for `key`.
+    /// Reads a token that a client gives for `key`; the context is sealed for it.
     pub fn from_token(keyed: &ContextKey, key: &Key, token: &str) -> Result<Self, BadContext> {
         if token.len() > TOKEN_CHARACTERS_MAX {
             return Err(BadContext::TooLong { characters: token.len() });
@@ -90,7 +105,7 @@ impl Context {
                 if keyed.checksum(key, payload) != *checksum {
                     return Err(BadContext::Foreign);
                 }
-                Ok(Self::decode_body(Reader::new(body))?)
+                Ok(Self::decode_body(Reader::new(body))?.sealed(keyed.seal(key)))
             }
             [MAGIC, found, ..] => Err(BadContext::UnknownFormat { found: *found }),
             _ => Err(BadContext::NotAToken),

@@ -4,6 +4,9 @@
 //! limit. What is not chosen is the bucket's. A request that lowers `r` below the bucket's `pr` is
 //! refused too, unless it lowers `pr` as well: `pr` is a promise of the bucket, which nobody gives
 //! up by accident. The same goes for `w` and `pw`.
+//!
+//! A chosen number is at least 1. A bucket may have `pr` and `pw` of 0, which want no homes; a
+//! request that wants none leaves them out, and so cannot undo what its bucket promises.
 
 use core::time::Duration;
 
@@ -23,9 +26,9 @@ pub const TIMEOUT_MAX: Duration = Duration::from_mins(1);
 /// Choices of a get; what is `None` is the bucket's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Replicas that must answer.
+    /// Replicas that must answer: 1 to the bucket's `n`.
     pub r: Option<u8>,
-    /// How many of `r` must be homes.
+    /// How many of `r` must be homes: 1 to `r`.
     pub pr: Option<u8>,
     /// Whether fallbacks may stand in for homes.
     pub sloppy: Option<bool>,
@@ -38,9 +41,9 @@ pub struct ReadOptions {
 pub struct PutOptions {
     /// What the client has seen of the key; empty for a blind put, which makes a sibling.
     pub context: Context,
-    /// Replicas that must acknowledge.
+    /// Replicas that must acknowledge: 1 to the bucket's `n`.
     pub w: Option<u8>,
-    /// How many of `w` must be homes.
+    /// How many of `w` must be homes: 1 to `w`.
     pub pw: Option<u8>,
     /// Whether fallbacks may stand in for homes.
     pub sloppy: Option<bool>,
@@ -61,9 +64,9 @@ pub struct PutOptions {
 pub struct DeleteOptions {
     /// What the client has seen of the key, and deletes. A delete without is refused.
     pub context: Context,
-    /// Replicas that must acknowledge.
+    /// Replicas that must acknowledge: 1 to the bucket's `n`.
     pub w: Option<u8>,
-    /// How many of `w` must be homes.
+    /// How many of `w` must be homes: 1 to `w`.
     pub pw: Option<u8>,
     /// Whether fallbacks may stand in for homes.
     pub sloppy: Option<bool>,
@@ -89,8 +92,8 @@ macro_rules! setters {
 
 impl ReadOptions {
     setters! {
-        r: u8, "Sets how many replicas must answer.";
-        pr: u8, "Sets how many of them must be homes.";
+        r: u8, "Sets how many replicas must answer, 1 to the bucket's `n`.";
+        pr: u8, "Sets how many of them must be homes, 1 to `r`.";
         sloppy: bool, "Sets whether fallbacks may stand in for homes.";
         timeout: Duration, "Sets how long to wait.";
     }
@@ -110,8 +113,8 @@ impl ReadOptions {
 impl PutOptions {
     setters! {
         context: Context, "Sets what the client has seen of the key.";
-        w: u8, "Sets how many replicas must acknowledge.";
-        pw: u8, "Sets how many of them must be homes.";
+        w: u8, "Sets how many replicas must acknowledge, 1 to the bucket's `n`.";
+        pw: u8, "Sets how many of them must be homes, 1 to `w`.";
         sloppy: bool, "Sets whether fallbacks may stand in for homes.";
         timeout: Duration, "Sets how long to wait.";
         ttl: Duration, "Sets how long the value lives.";
@@ -136,8 +139,8 @@ impl PutOptions {
 impl DeleteOptions {
     setters! {
         context: Context, "Sets what the client has seen of the key.";
-        w: u8, "Sets how many replicas must acknowledge.";
-        pw: u8, "Sets how many of them must be homes.";
+        w: u8, "Sets how many replicas must acknowledge, 1 to the bucket's `n`.";
+        pw: u8, "Sets how many of them must be homes, 1 to `w`.";
         sloppy: bool, "Sets whether fallbacks may stand in for homes.";
         timeout: Duration, "Sets how long to wait.";
         durability: Durability, "Sets when a replica may acknowledge.";
@@ -212,8 +215,8 @@ fn resolve_quorum(
     if !(1..=n).contains(&needed) {
         return refuse(names.needed, needed, format!("1 to {n} (n)"));
     }
-    if bound > needed && chosen.1.is_some() {
-        return refuse(names.primary, bound, format!("0 to {needed} ({})", names.needed));
+    if chosen.1.is_some() && !(1..=needed).contains(&bound) {
+        return refuse(names.primary, bound, format!("1 to {needed} ({})", names.needed));
     }
     if bound > needed {
         let limit = format!("{bound} ({} of the bucket) to {n} (n)", names.primary);

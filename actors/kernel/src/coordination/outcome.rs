@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     bucket::{Violation, Violations},
-    causality::{BadContext, Context, Dot, Record, WriteRefused},
+    causality::{BadContext, Context, Dot, InvalidDescription, Record, WriteRefused},
     key::InvalidKey,
     units::Span,
 };
@@ -15,7 +15,8 @@ use crate::{
 pub struct Replicas {
     /// Distinct nodes that counted when the answer was given.
     pub acks: u8,
-    /// How many of `acks` were fallbacks, standing in for homes.
+    /// How many of `acks` were no complete homes: fallbacks, standing in for homes, or, where a
+    /// sloppy read had nothing better, homes that are being filled.
     pub fallbacks: u8,
     /// Homes that the key has: `n`, or all nodes if there are fewer.
     pub homes: u8,
@@ -251,6 +252,12 @@ impl From<Violations> for RequestError {
 impl From<InvalidKey> for RequestError {
     fn from(InvalidKey { field, length, limit }: InvalidKey) -> Self {
         Self::bad_request(field, format!("{length} bytes"), format!("1 to {limit} bytes"))
+    }
+}
+
+impl From<InvalidDescription> for RequestError {
+    fn from(InvalidDescription { field, value, limit }: InvalidDescription) -> Self {
+        Self::bad_request(field, value, limit)
     }
 }
 

@@ -47,11 +47,16 @@ impl Quorum {
     }
 
     fn count(&mut self, node: NodeId) -> bool {
-        let new = !self.nodes.contains(&node);
+        let new = !self.has(node);
         if new {
             self.nodes.push(node);
         }
         new
+    }
+
+    /// Whether a node has counted.
+    pub fn has(&self, node: NodeId) -> bool {
+        self.nodes.contains(&node)
     }
 
     /// Whether enough have counted.
@@ -73,6 +78,11 @@ impl Quorum {
     /// How many have counted.
     pub fn got(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// How many of them are homes.
+    pub fn primaries(&self) -> usize {
+        self.primaries
     }
 
     /// How many of them are no homes.

@@ -1,4 +1,5 @@
-//! The replicas of one request: who was asked, who answered, who is down.
+//! The replicas of one request: who was asked, who answered, who is down. The homes come first,
+//! then the fallbacks, both in the order in which they are asked.
 
 use smallvec::SmallVec;
 
@@ -14,10 +15,18 @@ pub(super) enum Standing {
     Failed(Failure),
 }
 
+/// What a replica is to the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Home,
+    Fallback,
+}
+
 /// One replica, with what the machine notes about it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Seat<Note> {
     pub(super) node: NodeId,
+    pub(super) role: Role,
     /// By the member view; a link that failed shows in `standing`.
     pub(super) down: bool,
     pub(super) standing: Standing,
@@ -30,39 +39,53 @@ impl<Note> Seat<Note> {
         self.standing == Standing::Asked && !self.down
     }
 
-    fn is_spare(&self) -> bool {
+    pub(super) fn is_spare(&self) -> bool {
         self.standing == Standing::Unasked && !self.down
     }
 
-    fn seems_down(&self) -> bool {
+    pub(super) fn is_home(&self) -> bool {
+        self.role == Role::Home
+    }
+
+    /// By the member view, or by a failed link.
+    pub(super) fn seems_down(&self) -> bool {
         self.down || matches!(self.standing, Standing::Failed(failure) if failure.shows_down())
     }
 }
 
-/// All replicas of one request, in the order in which they are asked.
+/// All replicas of one request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Roster<Note> {
-    pub(super) seats: SmallVec<[Seat<Note>; 7]>,
+    pub(super) seats: SmallVec<[Seat<Note>; 14]>,
 }
 
 impl<Note: Default> Roster<Note> {
-    pub(super) fn new(homes: Homes) -> Self {
-        let seat = |home: Home| Seat {
+    pub(super) fn new(homes: Homes, fallbacks: Homes) -> Self {
+        let seat = |home: Home, role| Seat {
             node: home.node,
+            role,
             down: home.down,
             standing: Standing::Unasked,
             note: Note::default(),
         };
-        Self { seats: homes.into_iter().map(seat).collect() }
+        let mut seats: SmallVec<_> = homes.into_iter().map(|home| seat(home, Role::Home)).collect();
+        seats.extend(fallbacks.into_iter().map(|home| seat(home, Role::Fallback)));
+        Self { seats }
     }
 
     pub(super) fn seat(&mut self, node: NodeId) -> Option<&mut Seat<Note>> {
         self.seats.iter_mut().find(|seat| seat.node == node)
     }
 
-    /// This node, if it is one of the replicas.
-    pub(super) fn local(&self, node: NodeId) -> Option<NodeId> {
-        self.seats.iter().any(|seat| seat.node == node && !seat.down).then_some(node)
+    /// What this node is to the key, if it is one of the replicas.
+    pub(super) fn role_of(&self, node: NodeId) -> Option<Role> {
+        let seat = self.seats.iter().find(|seat| seat.node == node && !seat.down);
+        seat.map(|seat| seat.role)
+    }
+
+    /// Whether a node is a home.
+    pub(super) fn is_home(&self, node: NodeId) -> bool {
+        self.seats.iter().any(|seat| seat.node == node && seat.is_home())
     }
 
     /// The seat of a node that was asked and has not answered yet: whatever else it says is late,
@@ -88,6 +111,12 @@ impl<Note: Default> Roster<Note> {
         self.seats.iter_mut().find(|seat| seat.is_spare())
     }
 
+    /// The next replica of a role that could be asked.
+    pub(super) fn spare_of(&self, role: Role) -> Option<NodeId> {
+        let seat = self.seats.iter().find(|seat| seat.role == role && seat.is_spare());
+        seat.map(|seat| seat.node)
+    }
+
     pub(super) fn has_spare(&self) -> bool {
         self.seats.iter().any(Seat::is_spare)
     }
@@ -100,19 +129,29 @@ impl<Note: Default> Roster<Note> {
         self.seats.iter().any(|seat| seat.node == node && seat.is_pending())
     }
 
-    /// Whether the quorum can still be met by those that may yet answer.
-    pub(super) fn can_meet(&self, quorum: &Quorum) -> bool {
-        quorum.can_be_met(self.count(|seat| seat.is_pending() || seat.is_spare()), 0)
+    /// Replicas of a role that may yet answer.
+    pub(super) fn able(&self, role: Role) -> usize {
+        self.count(|seat| seat.role == role && (seat.is_pending() || seat.is_spare()))
     }
 
-    /// Homes that are alive by the member view.
-    pub(super) fn alive(&self) -> usize {
-        self.count(|seat| !seat.down)
+    /// Whether the quorum can still be met by those that may yet answer.
+    pub(super) fn can_meet(&self, quorum: &Quorum) -> bool {
+        quorum.can_be_met(self.able(Role::Home), self.able(Role::Fallback))
+    }
+
+    /// Replicas of a role that are alive by the member view.
+    pub(super) fn alive(&self, role: Role) -> usize {
+        self.count(|seat| seat.role == role && !seat.down)
+    }
+
+    /// How many homes the key has.
+    pub(super) fn homes(&self) -> usize {
+        self.count(Seat::is_home)
     }
 
     /// Homes that are down as far as this node can tell, by the member view or by a failed link.
-    pub(super) fn down(&self) -> u8 {
-        small(self.count(Seat::seems_down))
+    pub(super) fn homes_down(&self) -> u8 {
+        small(self.count(|seat| seat.is_home() && seat.seems_down()))
     }
 
     pub(super) fn count(&self, which: impl Fn(&Seat<Note>) -> bool) -> usize {

@@ -21,6 +21,11 @@ fn token() -> String {
     Shard::with_one(1).context().to_token(&ours(), &key("bucket", "key"))
 }
 
+/// `context` as a store gives it.
+fn sealed(context: Context) -> Context {
+    context.sealed(ours().seal(&key("bucket", "key")))
+}
+
 fn read(token: &str) -> Result<Context, BadContext> {
     Context::from_token(&ours(), &key("bucket", "key"), token)
 }
@@ -28,7 +33,7 @@ fn read(token: &str) -> Result<Context, BadContext> {
 #[test]
 fn a_token_of_another_key_bucket_or_cluster_is_refused() {
     let token = token();
-    assert_eq!(read(&token), Ok(Shard::with_one(1).context()));
+    assert_eq!(read(&token), Ok(sealed(Shard::with_one(1).context())));
     for other in [key("bucket", "yek"), key("tekcub", "key"), key("bucketk", "ey")] {
         let refused = Context::from_token(&ours(), &other, &token);
         assert_eq!(refused, Err(BadContext::Foreign));
@@ -36,6 +41,21 @@ fn a_token_of_another_key_bucket_or_cluster_is_refused() {
     let other_cluster = ContextKey::of(ClusterId::of("carnac"));
     let refused = Context::from_token(&other_cluster, &key("bucket", "key"), &token);
     assert_eq!(refused, Err(BadContext::Foreign));
+}
+
+#[test]
+fn a_context_is_of_the_key_that_it_was_sealed_for() {
+    let here = ours().seal(&key("bucket", "key"));
+    let context = Shard::with_one(1).context();
+    assert_eq!(context.check(here), Err(BadContext::Foreign), "nobody has given it");
+    let context = sealed(context);
+    assert_eq!(context.check(here), Ok(()));
+    for other in [key("bucket", "yek"), key("tekcub", "key"), key("bucketk", "ey")] {
+        assert_eq!(context.check(ours().seal(&other)), Err(BadContext::Foreign));
+    }
+    let other_cluster = ContextKey::of(ClusterId::of("carnac")).seal(&key("bucket", "key"));
+    assert_eq!(context.check(other_cluster), Err(BadContext::Foreign));
+    assert_eq!(Context::default().check(other_cluster), Ok(()), "nothing is of every key");
 }
 
 #[test]
@@ -74,7 +94,7 @@ fn a_refused_token_says_why() {
 #[test]
 fn the_empty_context_has_a_token() {
     let token = Context::default().to_token(&ours(), &key("bucket", "key"));
-    assert_eq!(read(&token), Ok(Context::default()));
+    assert_eq!(read(&token), Ok(sealed(Context::default())));
 }
 
 proptest! {
@@ -89,7 +109,7 @@ proptest! {
         let token = context.to_token(&ours(), &key("bucket", "key"));
         let url_safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         prop_assert!(token.chars().all(url_safe));
-        prop_assert_eq!(read(&token), Ok(context));
+        prop_assert_eq!(read(&token), Ok(sealed(context)));
         prop_assert!(Context::from_token(&ours(), &key("bucket", "other"), &token).is_err());
 
         let mut damaged = token.clone().into_bytes();

@@ -37,6 +37,8 @@ impl Get {
         self.effects.clear();
         let request = GetRequest {
             homes,
+            fallbacks: Homes::new(),
+            sloppy: false,
             node,
             quorum: QuorumSize { needed: r, primary: 0 },
             conflict: Conflict::Siblings,

@@ -8,4 +8,6 @@ mod options;
 mod put;
 mod put_oracle;
 mod quorum;
+mod sloppy_get;
+mod sloppy_put;
 mod support;

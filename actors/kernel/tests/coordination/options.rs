@@ -44,7 +44,7 @@ fn what_is_not_chosen_is_the_buckets() {
 fn every_choice_of_r_and_pr_is_taken_whole_or_refused() {
     for n in 1..=7 {
         for (r, pr) in (0..=9).flat_map(|r| (0..=9).map(move |pr| (r, pr))) {
-            let right = (1..=n).contains(&r) && pr <= r;
+            let right = (1..=n).contains(&r) && (1..=r).contains(&pr);
             let plan = ReadOptions::default().r(r).pr(pr).resolve(&bucket(n, 1, 0));
             let quorum = QuorumSize { needed: r, primary: pr };
             assert_eq!(plan.map(|plan| plan.quorum).ok(), right.then_some(quorum));
@@ -60,9 +60,11 @@ fn a_refusal_names_the_field_its_value_and_the_limit() {
     let read = |options: ReadOptions| refused(options.resolve(&bucket).unwrap_err());
     let put = |options: PutOptions| refused(options.resolve(&bucket).unwrap_err());
     assert_eq!(read(ReadOptions::default().r(0)), words("r", "0", "1 to 3 (n)"));
-    assert_eq!(read(ReadOptions::default().pr(3)), words("pr", "3", "0 to 2 (r)"));
+    assert_eq!(read(ReadOptions::default().pr(3)), words("pr", "3", "1 to 2 (r)"));
+    assert_eq!(read(ReadOptions::default().pr(0)), words("pr", "0", "1 to 2 (r)"));
     assert_eq!(put(PutOptions::default().w(4)), words("w", "4", "1 to 3 (n)"));
-    assert_eq!(put(PutOptions::default().w(1).pw(2)), words("pw", "2", "0 to 1 (w)"));
+    assert_eq!(put(PutOptions::default().w(1).pw(2)), words("pw", "2", "1 to 1 (w)"));
+    assert_eq!(put(PutOptions::default().w(3).pw(0)), words("pw", "0", "1 to 3 (w)"));
 }
 
 #[test]
@@ -70,8 +72,10 @@ fn nobody_gives_up_the_buckets_pr_by_accident() {
     let bucket = bucket(3, 2, 2);
     let error = ReadOptions::default().r(1).resolve(&bucket).unwrap_err();
     assert_eq!(refused(error), words("r", "1", "2 (pr of the bucket) to 3 (n)"));
-    let plan = ReadOptions::default().r(1).pr(0).resolve(&bucket).unwrap();
-    assert_eq!(plan.quorum, QuorumSize { needed: 1, primary: 0 });
+    let error = ReadOptions::default().pr(0).resolve(&bucket).unwrap_err();
+    assert_eq!(refused(error), words("pr", "0", "1 to 2 (r)"));
+    let plan = ReadOptions::default().r(1).pr(1).resolve(&bucket).unwrap();
+    assert_eq!(plan.quorum, QuorumSize { needed: 1, primary: 1 });
 }
 
 #[test]

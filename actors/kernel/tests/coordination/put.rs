@@ -69,6 +69,8 @@ impl Put {
 fn request(node: NodeId, homes: Homes, w: u8) -> PutRequest {
     PutRequest {
         homes,
+        fallbacks: Homes::new(),
+        sloppy: true,
         node,
         may_mint: true,
         forwarded: false,
@@ -90,7 +92,11 @@ fn answer(acks: u8) -> PutAnswer {
 }
 
 fn store(home: usize) -> PutEffect {
-    PutEffect::StoreAt { node: node(home), record: replica(1, 1) }
+    PutEffect::StoreAt { node: node(home), stands_in_for: None, record: replica(1, 1) }
+}
+
+fn mint() -> PutEffect {
+    PutEffect::Mint { stands_in_for: None }
 }
 
 fn forward(home: usize) -> PutEffect {
@@ -134,7 +140,7 @@ fn overloaded() -> RequestError {
 #[test]
 fn nobody_hears_of_a_write_before_it_is_minted() {
     let mut put = Put::start(node(0), homes(3, 0), 2);
-    assert_eq!(put.effects, [PutEffect::Mint]);
+    assert_eq!(put.effects, [mint()]);
     assert_eq!(put.mint(), [store(1), store(2)]);
 }
 

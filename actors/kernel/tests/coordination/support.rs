@@ -19,8 +19,13 @@ pub fn node(index: usize) -> NodeId {
 pub const STRANGER: NodeId = NodeId(1);
 
 /// `count` homes, of which those in the bit set `down` are down.
-pub fn homes(count: usize, down: u8) -> Homes {
-    (0..count).map(|index| Home { node: node(index), down: down & (1 << index) != 0 }).collect()
+pub fn homes(count: usize, down: u16) -> Homes {
+    seats(0..count, down)
+}
+
+/// The replicas in `range`, of which those in the bit set `down` are down.
+pub fn seats(range: core::ops::Range<usize>, down: u16) -> Homes {
+    range.map(|index| Home { node: node(index), down: down & (1 << index) != 0 }).collect()
 }
 
 /// Milliseconds after the start of every test's request.

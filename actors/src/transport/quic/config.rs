@@ -24,6 +24,8 @@ use crate::transport::{TransportError, tls::Identity};
 
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const LINK_WINDOW_BYTES: u32 = 16 << 20;
+/// What one client may leave unread, or send unread, in QUIC's own hands.
+pub(super) const CLIENT_WINDOW_BYTES: u32 = 4 << 20;
 const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// Two are lanes; the rest is room for transfers.
 const STREAMS_MAX: u32 = 16;

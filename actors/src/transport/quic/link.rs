@@ -15,7 +15,7 @@ use quinn::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::{CLIENT_PROTOCOL, PEER_PROTOCOL, endpoint::Shared};
+use super::{CLIENT_PROTOCOL, PEER_PROTOCOL, config::CLIENT_WINDOW_BYTES, endpoint::Shared};
 use crate::transport::{
     CLIENT_FRAME_BYTES_MAX, DialId, Frame, Lane, Link, LinkId, Protocol, SendError, TransportEvent,
     lane::{self, LaneError, Outbox},
@@ -193,6 +193,9 @@ impl QuicLink {
     pub(super) fn start(shared: Rc<Shared>, established: Established, dial: Option<DialId>) {
         let Established { connection, protocol, peer, hello, control, request } = established;
         let outbox_bytes_max = if shared.serves(protocol) {
+            // A peer's window is for transfers; there are many more clients than peers.
+            connection.set_send_window(CLIENT_WINDOW_BYTES.into());
+            connection.set_receive_window(CLIENT_WINDOW_BYTES.into());
             shared.settings.client_outbox_bytes_max
         } else {
             shared.settings.outbox_bytes_max
@@ -300,6 +303,10 @@ impl Link for QuicLink {
 
     fn send(&self, lane: Lane, frame: Frame) -> Result<(), SendError> {
         self.outbox(lane).push(&frame)
+    }
+
+    fn unsent(&self, lane: Lane) -> usize {
+        self.outbox(lane).bytes()
     }
 
     fn close(&self, reason: &str) {

@@ -147,6 +147,10 @@ impl Link for SimulatedLink {
         self.shared.with(|state| state.send(self.end, lane, frame))
     }
 
+    fn unsent(&self, lane: Lane) -> usize {
+        self.shared.with(|state| state.unsent(self.end, lane))
+    }
+
     fn close(&self, reason: &str) {
         self.shared.with(|state| state.close_link(self.end, reason));
     }

@@ -131,10 +131,7 @@ impl Flow {
     }
 
     fn lane(&mut self, lane: Lane) -> &mut LaneQueue {
-        match lane {
-            Lane::Request => &mut self.lanes[0],
-            Lane::Control => &mut self.lanes[1],
-        }
+        &mut self.lanes[index(lane)]
     }
 
     /// Takes a frame that would arrive at `arrival` were it alone, and says when it does: never
@@ -145,6 +142,11 @@ impl Flow {
         queue.latest_arrival = queue.latest_arrival.max(arrival);
         queue.frames.push_back((queue.latest_arrival, frame));
         queue.latest_arrival
+    }
+
+    /// Bytes of `lane` on their way.
+    pub fn bytes(&self, lane: Lane) -> usize {
+        self.lanes[index(lane)].frames.iter().map(|(_, frame)| frame.len()).sum()
     }
 
     /// Takes out what has arrived on `lane` by the time `at`.
@@ -164,5 +166,12 @@ impl Flow {
                 *arrival = (*arrival).max(at);
             }
         }
+    }
+}
+
+const fn index(lane: Lane) -> usize {
+    match lane {
+        Lane::Request => 0,
+        Lane::Control => 1,
     }
 }

@@ -29,6 +29,12 @@ impl State {
         Ok(())
     }
 
+    /// Bytes of `lane` on their way from `end`.
+    pub fn unsent(&self, end: End, lane: Lane) -> usize {
+        let link = self.links.get(&end.link);
+        link.map_or(0, |link| link.end(end.other()).inbound.bytes(lane))
+    }
+
     /// Closes a link from `end`, and sends word of it.
     pub fn close_link(&mut self, end: End, reason: &str) {
         let Some(link) = self.links.get(&end.link) else { return };

@@ -1,4 +1,4 @@
-//! A get over the homes of its key.
+//! A get over the replicas of its key.
 //!
 //! The local home is read first, if this node is one: it costs microseconds, and its digest spares
 //! the others their bodies. Then as many replicas are asked as the quorum needs, and no more; one
@@ -7,6 +7,13 @@
 //! quorum was met. What comes later is merged too, and every replica that answered and turns out to
 //! be behind is sent the merge, until all have answered or the request's time is over. A repair
 //! never shrinks anything: it holds all that its receiver answered, and is merged there.
+//!
+//! When the homes do not suffice, fallbacks are asked, in the order of the preference list. One
+//! that holds the key counts; one that holds nothing says only that nobody left the key with it,
+//! and a home that is being filled or suspects its own log knows no better. Such answers are merged
+//! and do not count, unless nobody better is left: then they let a sloppy read show a version that
+//! exists. They never make a "not found". Fallbacks are not repaired: what they hold is on its way
+//! to the homes, not the other way.
 
 use core::time::Duration;
 
@@ -32,6 +39,11 @@ use run::Run;
 pub struct GetRequest {
     /// The homes of the key, best first; fewer than `n` if there are fewer nodes.
     pub homes: Homes,
+    /// The nodes that follow them in the preference list, as many as homes will do; none of them
+    /// a home. Asked only by a sloppy read.
+    pub fallbacks: Homes,
+    /// Whether fallbacks, and for want of better ones incomplete homes, may stand in for homes.
+    pub sloppy: bool,
     /// This node: if it is one of the homes, it is asked first of all.
     pub node: NodeId,
     /// Who must answer.
@@ -60,7 +72,8 @@ pub enum GetEvent {
     Answered {
         /// The replica.
         node: NodeId,
-        /// Whether its answer counts: false while it is being filled, or suspects its own log.
+        /// Whether its answer counts: false while it is being filled, or suspects its own log. A
+        /// fallback is filled by nobody, but may be suspect.
         complete: bool,
         /// What it holds.
         answer: ReplicaAnswer,

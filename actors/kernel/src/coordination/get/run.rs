@@ -7,10 +7,10 @@ use super::{GetEffect, GetEvent, GetRequest, ReplicaAnswer};
 use crate::{
     causality::{Conflict, Digest},
     coordination::{
-        Failure, ReplicaRecord,
+        Failure, Homes, ReplicaRecord,
         outcome::{Fate, GetAnswer, Replicas, RequestError},
         quorum::Quorum,
-        roster::{Roster, Seat, Stage, Standing, small},
+        roster::{Role, Roster, Seat, Stage, Standing, small},
     },
     id::NodeId,
     time::Instant,
@@ -32,11 +32,28 @@ struct Merged {
     replica: ReplicaRecord,
 }
 
+impl Merged {
+    fn take(&mut self, other: &ReplicaRecord, digest: Digest, conflict: Conflict) {
+        if other.record.is_nothing() {
+            return;
+        }
+        let generation = &mut self.replica.generation;
+        *generation = other.generation.min(*generation);
+        if self.digest != digest {
+            let record = Arc::make_mut(&mut self.replica.record);
+            record.merge(&other.record, conflict);
+            self.digest = record.digest();
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Run {
     roster: Roster<Copy>,
     quorum: Quorum,
     conflict: Conflict,
+    /// Whether, for want of better ones, answers that do not count may stand for those that do.
+    sloppy: bool,
     merged: Option<Merged>,
     /// The home on this node, if it is up.
     local: Option<NodeId>,
@@ -55,12 +72,14 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(now: Instant, request: GetRequest) -> Self {
-        let roster = Roster::new(request.homes);
-        let local = roster.local(request.node);
+        let fallbacks = if request.sloppy { request.fallbacks } else { Homes::new() };
+        let roster = Roster::new(request.homes, fallbacks);
+        let local = Some(request.node).filter(|node| roster.role_of(*node) == Some(Role::Home));
         Self {
             roster,
             quorum: Quorum::new(request.quorum),
             conflict: request.conflict,
+            sloppy: request.sloppy,
             merged: None,
             local,
             local_first: local.is_some(),
@@ -103,34 +122,35 @@ impl Run {
     /// Merges what a replica answered, and counts it if it may count; false if nobody asked.
     fn take_answer(&mut self, node: NodeId, complete: bool, answer: ReplicaAnswer) -> bool {
         let Some(seat) = self.roster.awaited(node) else { return false };
-        let holds = match &answer {
-            ReplicaAnswer::Same => seat.note.sent,
-            ReplicaAnswer::Holds(replica) => Some(replica.record.digest()),
+        let (holds, nothing) = match &answer {
+            ReplicaAnswer::Same => (seat.note.sent, false),
+            ReplicaAnswer::Holds(replica) => {
+                (Some(replica.record.digest()), replica.record.is_nothing())
+            }
         };
         // `Same` as what? The node was sent no digest.
         let Some(holds) = holds else { return false };
         seat.standing = Standing::Answered;
         seat.note.holds = Some(holds);
+        let role = seat.role;
         if let ReplicaAnswer::Holds(replica) = answer {
             self.merge(replica, holds);
         }
-        if complete {
-            self.quorum.count_home(node);
+        match role {
+            Role::Home if complete => self.quorum.count_home(node),
+            Role::Fallback if complete && !nothing => self.quorum.count_fallback(node),
+            Role::Home | Role::Fallback => {}
         }
         true
     }
 
     fn merge(&mut self, other: ReplicaRecord, digest: Digest) {
-        let Some(merged) = &mut self.merged else {
-            self.merged = Some(Merged { digest, replica: other });
-            return;
-        };
-        let generation = &mut merged.replica.generation;
-        *generation = other.generation.min(*generation);
-        if merged.digest != digest {
-            let record = Arc::make_mut(&mut merged.replica.record);
-            record.merge(&other.record, self.conflict);
-            merged.digest = record.digest();
+        match &mut self.merged {
+            Some(merged) if !merged.replica.record.is_nothing() => {
+                merged.take(&other, digest, self.conflict);
+            }
+            // What holds nothing was read under no generation that would matter to anybody.
+            merged => *merged = Some(Merged { digest, replica: other }),
         }
     }
 
@@ -140,6 +160,10 @@ impl Run {
             if self.quorum.is_met() {
                 self.answer(now, effects);
             } else if self.roster.can_meet(&self.quorum) {
+                self.ask(effects);
+            } else if self.is_filled() && !self.is_patient() {
+                self.answer(now, effects);
+            } else if self.may_be_filled() {
                 self.ask(effects);
             } else {
                 let error = self.quorum_not_met();
@@ -154,6 +178,32 @@ impl Run {
         }
     }
 
+    /// Whether answers that do not count bring the number up to what is needed. That may serve a
+    /// version that exists, but "not found" would be a guess.
+    fn is_filled(&self) -> bool {
+        let holds = self.merged.as_ref().is_some_and(|merged| !merged.replica.record.is_nothing());
+        let answered = self.answered();
+        self.sloppy && holds && self.quorum.can_be_met(0, answered - self.quorum.got())
+    }
+
+    /// Whether somebody is worth waiting for who may know better: until the first hedge.
+    fn is_patient(&self) -> bool {
+        self.hedges == 0 && self.roster.pending() > 0
+    }
+
+    /// Whether that can still come about.
+    fn may_be_filled(&self) -> bool {
+        let (homes, fallbacks) = (self.roster.able(Role::Home), self.roster.able(Role::Fallback));
+        let fillers = self.answered() - self.quorum.got();
+        let open = homes + fallbacks > 0;
+        self.sloppy && open && self.quorum.can_be_met(homes, fallbacks + fillers)
+    }
+
+    /// How many replicas have answered, whether they count or not.
+    fn answered(&self) -> usize {
+        self.roster.count(|seat| seat.standing == Standing::Answered)
+    }
+
     /// Asks until as many have counted or are about to as the quorum and the hedges call for.
     fn ask(&mut self, effects: &mut Vec<GetEffect>) {
         if let Some(node) = self.local.filter(|_| self.local_first) {
@@ -164,7 +214,8 @@ impl Run {
             }
             self.local_first = self.roster.is_pending(node);
         }
-        let known = self.merged.as_ref().map(|merged| merged.digest);
+        let merged = self.merged.as_ref().filter(|merged| !merged.replica.record.is_nothing());
+        let known = merged.map(|merged| merged.digest);
         let wanted = self.quorum.needed() + self.hedges;
         while !self.local_first && self.quorum.got() + self.roster.pending() < wanted {
             let Some(seat) = self.roster.spare() else { return };
@@ -185,10 +236,15 @@ impl Run {
             effects.push(GetEffect::Observe(now.since(self.started)));
         }
         let record = self.merged.as_ref().map(|merged| Arc::clone(&merged.replica.record));
+        let (acks, fallbacks) = if self.quorum.is_met() {
+            (self.quorum.got(), self.quorum.fallbacks())
+        } else {
+            (self.answered(), self.answered() - self.quorum.primaries())
+        };
         let replicas = Replicas {
-            acks: small(self.quorum.got()),
-            fallbacks: small(self.quorum.fallbacks()),
-            homes: small(self.roster.seats.len()),
+            acks: small(acks),
+            fallbacks: small(fallbacks),
+            homes: small(self.roster.homes()),
         };
         let answer = GetAnswer { record: record.unwrap_or_default(), replicas };
         self.reply(Ok(answer), effects);
@@ -210,7 +266,7 @@ impl Run {
         RequestError::QuorumNotMet {
             needed: small(self.quorum.needed()),
             got: small(self.quorum.got()),
-            homes_down: self.roster.down(),
+            homes_down: self.roster.homes_down(),
             fate: Fate::NotApplied,
         }
     }
@@ -237,8 +293,8 @@ impl Run {
             self.early = None;
             self.late = now.after(self.late_delay);
             self.hedge();
-            self.ask(effects);
-        } else if self.awaits_hedge() && self.early.is_some_and(|early| now >= early) {
+            self.proceed(now, effects);
+        } else if self.early_hedge().is_some_and(|early| now >= early) {
             self.early = None;
             self.hedge_wanted = true;
             effects.push(GetEffect::WantHedge);
@@ -248,7 +304,10 @@ impl Run {
     /// The client's time is over. Had too few replicas been believed alive, it would have been told
     /// before.
     fn run_out(&mut self, now: Instant, effects: &mut Vec<GetEffect>) {
-        if self.stage == Stage::Open {
+        if self.stage == Stage::Open && self.is_filled() {
+            // Whoever was silent until now was out of reach, whatever the member view says.
+            self.answer(now, effects);
+        } else if self.stage == Stage::Open {
             let error = RequestError::TimedOut {
                 needed: small(self.quorum.needed()),
                 got: small(self.quorum.got()),
@@ -260,12 +319,19 @@ impl Run {
     }
 
     fn awaits_hedge(&self) -> bool {
-        self.stage == Stage::Open && self.roster.has_spare()
+        self.stage == Stage::Open && (self.roster.has_spare() || self.is_filled())
+    }
+
+    /// When an early hedge is due. It goes to a home: most fallbacks hold nothing.
+    fn early_hedge(&self) -> Option<Instant> {
+        let spare = self.roster.spare_of(Role::Home);
+        self.early.filter(|_| self.stage == Stage::Open && spare.is_some())
     }
 
     pub(super) fn next_deadline(&self) -> Instant {
-        let hedge = self.early.map_or(self.late, |early| early.min(self.late));
-        if self.awaits_hedge() { hedge.min(self.deadline) } else { self.deadline }
+        let late = if self.awaits_hedge() { self.late } else { self.deadline };
+        let hedge = self.early_hedge().map_or(late, |early| early.min(late));
+        hedge.min(self.deadline)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -277,6 +343,6 @@ impl Seat<Copy> {
     fn takes_repair(&self) -> bool {
         let spoke =
             matches!(self.standing, Standing::Answered | Standing::Failed(Failure::Corrupt));
-        spoke && !self.down
+        spoke && !self.down && self.is_home()
     }
 }

@@ -1,10 +1,16 @@
-//! A put or delete over the homes of its key.
+//! A put or delete over the replicas of its key.
 //!
 //! One home mints the write and has it on its disk before anybody else hears of it; then all other
 //! homes are sent its record at once, and the client is answered when enough have it. A node that
 //! is no home, or whose shard may not mint, forwards the whole put to the nearest home that is up,
 //! and after a silence to the next, always under the same write id: two homes that mint for one id
 //! make one version for every reader.
+//!
+//! A home that is down, fails or is silent is replaced by the next node of the preference list: a
+//! fallback, which stores the record with a mark for that home, to hand it over later. It counts
+//! towards the quorum unless the put is strict; it is asked either way, because the home lacks the
+//! record either way. If no home answers, a fallback mints, under its own right. The put goes on
+//! until each home has the record or some fallback has it for that home.
 //!
 //! What may have been applied is never called refused: as soon as a mint or a forward is on its
 //! way, only its own refusal can still tell that the write was not applied.
@@ -24,17 +30,24 @@ use crate::{
 };
 
 mod run;
+mod stand_in;
 
 use run::Run;
 
 /// What a put starts with. The write itself stays with the shell.
+#[expect(clippy::struct_excessive_bools, reason = "choices of the request, not states")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct PutRequest {
     /// The homes of the key, nearest first; fewer than `n` if there are fewer nodes.
     pub homes: Homes,
+    /// The nodes that follow them in the preference list, as many as homes will do; none of them
+    /// a home. Those that are known as down had better be left out.
+    pub fallbacks: Homes,
+    /// Whether fallbacks count, and may mint.
+    pub sloppy: bool,
     /// This node.
     pub node: NodeId,
-    /// Whether its shard may mint, if it is one of the homes.
+    /// Whether its shard may mint, if it is one of the replicas.
     pub may_mint: bool,
     /// Whether another node forwarded the put to this one: then it goes no further.
     pub forwarded: bool,
@@ -44,12 +57,12 @@ pub struct PutRequest {
     pub return_body: bool,
     /// When the client's time is over.
     pub deadline: Instant,
-    /// How long a forward may be silent before the next home is tried:
+    /// How long a replica may be silent before another takes its place:
     /// [`super::hedge::late_delay`].
     pub patience: Duration,
 }
 
-/// A write that the local home has minted and stored.
+/// A write that this node has minted and stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Minted {
     /// The client's own context and the new dot: it may not cover siblings that the client never
@@ -64,26 +77,26 @@ pub struct Minted {
 /// What happened to a put.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PutEvent {
-    /// The local home minted the write, or had it already, and stored it.
+    /// This node minted the write, or had it already, and stored it.
     Minted(Minted),
-    /// The local home refused the write: too many siblings, too large, a full disk.
+    /// This node refused the write: too many siblings, too large, a full disk.
     MintRefused(RequestError),
-    /// The local home may not mint now; nothing was written. Another home can.
+    /// This node may not mint now; nothing was written. Another can.
     MintUnable,
-    /// The local home failed while it wrote: the write may be on its disk.
+    /// This node failed while it wrote: the write may be on its disk.
     MintFailed,
-    /// A home acknowledged the record.
+    /// A replica acknowledged the record, with the mark if it was to stand in for a home.
     Stored(NodeId),
-    /// A home that was sent the record or the put did not take it, and will not.
+    /// A replica that was sent the record or the put did not take it, and will not.
     Failed {
-        /// The home.
+        /// The replica.
         node: NodeId,
         /// Why.
         failure: Failure,
     },
-    /// A home to which the put was forwarded has its outcome.
+    /// A replica to which the put was forwarded has its outcome.
     Forwarded {
-        /// The home.
+        /// The replica.
         node: NodeId,
         /// What it answered.
         outcome: Result<PutAnswer, RequestError>,
@@ -96,15 +109,22 @@ pub enum PutEvent {
 #[derive(Clone, Debug, PartialEq)]
 pub enum PutEffect {
     /// Have the local shard mint and store the write.
-    Mint,
-    /// Send the minted record to a home, which merges it.
+    Mint {
+        /// The home for which this node, a fallback, marks its record in the same step.
+        stands_in_for: Option<NodeId>,
+    },
+    /// Send the minted record to a replica, which merges it. A fallback can be this node itself,
+    /// and can be asked again for another home, never before it has acknowledged.
     StoreAt {
-        /// The home.
+        /// The replica.
         node: NodeId,
+        /// The home for which the replica, a fallback, marks its record in the same step.
+        stands_in_for: Option<NodeId>,
         /// The record after the write.
         record: ReplicaRecord,
     },
-    /// Send the whole put, with its write id and the time left, to a home.
+    /// Send the whole put, with its write id and the time left, to a home, or to a fallback if no
+    /// home answers.
     ForwardTo(NodeId),
     /// Answer the client. Comes once; what follows it goes on without the client.
     Reply(Result<PutAnswer, RequestError>),

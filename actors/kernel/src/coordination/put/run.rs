@@ -2,13 +2,13 @@
 
 use core::time::Duration;
 
-use super::{Minted, PutEffect, PutEvent, PutRequest};
+use super::{Minted, PutEffect, PutEvent, PutRequest, stand_in::Note};
 use crate::{
     coordination::{
         Failure,
         outcome::{Fate, PutAnswer, Replicas, RequestError},
         quorum::Quorum,
-        roster::{Roster, Stage, Standing, small},
+        roster::{Role, Roster, Seat, Stage, Standing, small},
     },
     id::NodeId,
     time::Instant,
@@ -16,28 +16,31 @@ use crate::{
 
 /// Where the write is to be minted, and how far that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// The local home mints.
+pub(super) enum Phase {
+    /// This node mints.
     Minting,
-    /// The other homes store.
+    /// The other homes, or fallbacks in their place, store.
     Storing,
-    /// Another home carries out the whole put; when the next one is tried.
+    /// Another node carries out the whole put; when the next one is tried.
     Forwarding { next: Instant },
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "choices of the request, not states")]
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Run {
-    roster: Roster<()>,
+    pub(super) roster: Roster<Note>,
     quorum: Quorum,
-    phase: Phase,
+    pub(super) phase: Phase,
+    /// This node, if it is one of the replicas.
     local: Option<NodeId>,
     forwarded: bool,
+    sloppy: bool,
     return_body: bool,
     started: Instant,
-    patience: Duration,
+    pub(super) patience: Duration,
     deadline: Instant,
-    /// What the local home minted, until the client has it.
-    minted: Option<Minted>,
+    /// What this node has minted.
+    pub(super) minted: Option<Minted>,
     /// The refusal to be relayed if nobody takes the put.
     refusal: Option<RequestError>,
     /// Whether a mint or a forward was lost that may have been applied.
@@ -47,13 +50,14 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(now: Instant, request: PutRequest) -> Self {
-        let roster = Roster::new(request.homes);
+        let roster = Roster::new(request.homes, request.fallbacks);
         Self {
-            local: roster.local(request.node),
+            local: Some(request.node).filter(|node| roster.role_of(*node).is_some()),
             roster,
             quorum: Quorum::new(request.quorum),
-            phase: Phase::Minting,
+            phase: Phase::Forwarding { next: now },
             forwarded: request.forwarded,
+            sloppy: request.sloppy,
             return_body: request.return_body,
             started: now,
             patience: request.patience,
@@ -66,11 +70,15 @@ impl Run {
     }
 
     pub(super) fn begin(&mut self, now: Instant, may_mint: bool, effects: &mut Vec<PutEffect>) {
-        if !self.quorum.can_be_met(self.roster.alive(), 0) {
+        let role = self.local.and_then(|node| self.roster.role_of(node));
+        // A fallback mints at once if somebody else has found that no home does.
+        let at_once = role == Some(Role::Home) || self.sloppy && self.forwarded;
+        if !self.is_possible() {
             self.fail(effects);
-        } else if self.local.is_some() && may_mint {
-            self.set_local(Standing::Asked);
-            effects.push(PutEffect::Mint);
+        } else if let Some(local) = self.local.filter(|_| may_mint && at_once) {
+            self.mint(local, effects);
+        } else if may_mint && !self.forwarded {
+            self.proceed(now, effects);
         } else {
             self.pass_on(now, effects);
         }
@@ -79,7 +87,7 @@ impl Run {
     pub(super) fn handle(&mut self, now: Instant, event: PutEvent, effects: &mut Vec<PutEffect>) {
         match event {
             PutEvent::Minted(minted) => self.minted(now, minted, effects),
-            PutEvent::MintRefused(error) => self.mint_refused(error, effects),
+            PutEvent::MintRefused(error) => self.mint_refused(now, error, effects),
             PutEvent::MintUnable => self.mint_failed(now, false, effects),
             PutEvent::MintFailed => self.mint_failed(now, true, effects),
             PutEvent::Stored(node) => self.stored(now, node, effects),
@@ -92,24 +100,65 @@ impl Run {
         }
     }
 
+    fn mint(&mut self, local: NodeId, effects: &mut Vec<PutEffect>) {
+        self.phase = Phase::Minting;
+        let stands_in_for = self.first_absent().filter(|_| !self.roster.is_home(local));
+        if let Some(seat) = self.roster.seat(local) {
+            seat.standing = Standing::Asked;
+            seat.note.stands_in_for = stands_in_for;
+        }
+        effects.push(PutEffect::Mint { stands_in_for });
+    }
+
     fn minted(&mut self, now: Instant, minted: Minted, effects: &mut Vec<PutEffect>) {
         if self.phase != Phase::Minting {
             return;
         }
         self.phase = Phase::Storing;
-        self.set_local(Standing::Answered);
-        self.local.into_iter().for_each(|node| self.quorum.count_home(node));
-        while let Some(seat) = self.roster.spare() {
+        self.local.into_iter().for_each(|local| self.count(local));
+        for seat in self.roster.seats.iter_mut().filter(|seat| !seat.is_home()) {
+            // A forward that is still under way brings no acknowledgement of this record.
+            if seat.standing == Standing::Asked {
+                seat.standing = Standing::Failed(Failure::Refused);
+            }
+        }
+        for seat in self.roster.seats.iter_mut().filter(|seat| seat.takes_record()) {
             seat.standing = Standing::Asked;
+            seat.note.asked = now;
             let record = minted.record.clone();
-            effects.push(PutEffect::StoreAt { node: seat.node, record });
+            effects.push(PutEffect::StoreAt { node: seat.node, stands_in_for: None, record });
         }
         self.minted = Some(minted);
         self.proceed(now, effects);
     }
 
-    fn mint_refused(&mut self, error: RequestError, effects: &mut Vec<PutEffect>) {
-        if self.phase == Phase::Minting {
+    /// Notes that a node has the write on its disk.
+    fn count(&mut self, node: NodeId) {
+        let Some(seat) = self.roster.seat(node) else { return };
+        seat.standing = Standing::Answered;
+        let (role, home) = (seat.role, seat.note.stands_in_for);
+        match role {
+            Role::Home => self.quorum.count_home(node),
+            Role::Fallback if self.sloppy => self.quorum.count_fallback(node),
+            Role::Fallback => {}
+        }
+        if let Some(home) = home.and_then(|home| self.roster.seat(home)) {
+            home.note.hinted = true;
+        }
+    }
+
+    fn mint_refused(&mut self, now: Instant, error: RequestError, effects: &mut Vec<PutEffect>) {
+        if self.phase != Phase::Minting {
+            return;
+        }
+        let fallback = self.local.is_some_and(|local| !self.roster.is_home(local));
+        if fallback && !self.forwarded && self.stage == Stage::Open {
+            // Homes that were silent may have applied it, and other fallbacks may have room.
+            self.set_local(Standing::Failed(Failure::Refused));
+            self.phase = Phase::Forwarding { next: now };
+            self.refusal = Some(error);
+            self.proceed(now, effects);
+        } else {
             self.reply(Err(error), effects);
             self.stage = Stage::Over;
         }
@@ -119,7 +168,7 @@ impl Run {
         if self.phase != Phase::Minting {
             return;
         }
-        self.lost = lost;
+        self.lost |= lost;
         if self.stage == Stage::Open {
             self.pass_on(now, effects);
         } else {
@@ -127,7 +176,7 @@ impl Run {
         }
     }
 
-    /// Leaves the put to another home, unless it has come from one that was told so already.
+    /// Leaves the put to another node, unless it has come from one that was told so already.
     fn pass_on(&mut self, now: Instant, effects: &mut Vec<PutEffect>) {
         self.set_local(Standing::Failed(Failure::Refused));
         self.phase = Phase::Forwarding { next: now };
@@ -141,10 +190,8 @@ impl Run {
     }
 
     fn stored(&mut self, now: Instant, node: NodeId, effects: &mut Vec<PutEffect>) {
-        let storing = self.phase == Phase::Storing;
-        if let Some(seat) = self.roster.awaited(node).filter(|_| storing) {
-            seat.standing = Standing::Answered;
-            self.quorum.count_home(node);
+        if self.phase == Phase::Storing && self.roster.awaited(node).is_some() {
+            self.count(node);
             self.proceed(now, effects);
         }
     }
@@ -171,35 +218,43 @@ impl Run {
         outcome: Result<PutAnswer, RequestError>,
         effects: &mut Vec<PutEffect>,
     ) {
+        let Some(seat) = self.roster.awaited(node) else { return };
         let forwarding = matches!(self.phase, Phase::Forwarding { .. });
-        let Some(seat) = self.roster.awaited(node).filter(|_| forwarding) else { return };
         match outcome {
-            Err(error) if error.fate() == Fate::NotApplied => {
+            Err(error) if forwarding && error.fate() == Fate::NotApplied => {
                 seat.standing = Standing::Failed(Failure::Refused);
                 if !self.is_decided() {
                     self.refusal = Some(error);
                 }
                 self.proceed(now, effects);
             }
-            outcome => {
+            outcome if forwarding => {
                 self.reply(outcome, effects);
                 self.stage = Stage::Over;
             }
+            // This node, a fallback, has begun to mint in the meantime, and goes on.
+            Ok(answer) => {
+                self.reply(Ok(answer), effects);
+                self.proceed(now, effects);
+            }
+            Err(_) => self.failed(now, node, Failure::Refused, effects),
         }
     }
 
     /// Does what the state of things calls for.
     fn proceed(&mut self, now: Instant, effects: &mut Vec<PutEffect>) {
-        if matches!(self.phase, Phase::Forwarding { .. }) {
-            self.proceed_forwarding(now, effects);
-            return;
+        match self.phase {
+            Phase::Forwarding { .. } => return self.proceed_forwarding(now, effects),
+            Phase::Storing => self.stand_in(now, effects),
+            Phase::Minting => {}
         }
         if self.quorum.is_met() {
             self.answer(effects);
-        } else if !self.roster.can_meet(&self.quorum) {
+        } else if !self.can_meet() {
             self.reply(Err(self.quorum_not_met(Fate::Unknown)), effects);
         }
-        let stored = self.phase == Phase::Storing && self.roster.pending() == 0;
+        let stored = self.phase == Phase::Storing
+            && (self.roster.pending() == 0 || self.roster.seats.iter().all(Seat::is_safe));
         if stored && self.stage == Stage::Replied {
             self.stage = Stage::Over;
         }
@@ -208,7 +263,7 @@ impl Run {
     fn proceed_forwarding(&mut self, now: Instant, effects: &mut Vec<PutEffect>) {
         // A link that failed here says nothing about the homes among themselves; the member view
         // does.
-        let possible = self.quorum.can_be_met(self.roster.alive(), 0);
+        let possible = self.is_possible();
         if possible && self.roster.pending() == 0 {
             self.forward(now, effects);
         }
@@ -218,14 +273,23 @@ impl Run {
     }
 
     fn forward(&mut self, now: Instant, effects: &mut Vec<PutEffect>) {
-        if self.is_decided() {
-            return;
-        }
-        if let Some(seat) = self.roster.spare() {
+        let Some(node) = self.next_minter() else { return };
+        if self.local == Some(node) {
+            self.mint(node, effects);
+        } else if let Some(seat) = self.roster.seat(node) {
             seat.standing = Standing::Asked;
             self.phase = Phase::Forwarding { next: now.after(self.patience) };
-            effects.push(PutEffect::ForwardTo(seat.node));
+            effects.push(PutEffect::ForwardTo(node));
         }
+    }
+
+    /// Who is to mint next: a home, or a fallback if no home answers. An overloaded home has
+    /// answered: its load is not to be spread.
+    fn next_minter(&self) -> Option<NodeId> {
+        let shed = matches!(self.refusal, Some(RequestError::Overloaded { .. }));
+        let fallback = || self.roster.spare_of(Role::Fallback).filter(|_| self.sloppy && !shed);
+        let next = self.roster.spare_of(Role::Home).or_else(fallback);
+        next.filter(|_| !self.is_decided())
     }
 
     /// Whether a home has refused the write itself: no other one will take it.
@@ -233,15 +297,40 @@ impl Run {
         self.refusal.as_ref().is_some_and(|refusal| !refusal.is_of_the_node())
     }
 
+    /// Whether the member view leaves the write a chance.
+    fn is_possible(&self) -> bool {
+        let fallbacks = self.roster.alive(Role::Fallback).min(self.roster.homes());
+        let fallbacks = if self.sloppy { fallbacks } else { 0 };
+        self.quorum.can_be_met(self.roster.alive(Role::Home), fallbacks)
+    }
+
+    /// Whether those that have yet to store the write are enough. A fallback is asked only where a
+    /// home lacks it.
+    fn can_meet(&self) -> bool {
+        if self.phase == Phase::Minting {
+            return self.is_possible();
+        }
+        let open = self.roster.count(|seat| !seat.is_safe());
+        let counts = |node| self.quorum.has(node);
+        let asked = |seat: &Seat<Note>| !seat.is_home() && seat.is_pending() && !counts(seat.node);
+        let asked = self.roster.count(asked);
+        let spare = self.roster.count(|seat| !seat.is_home() && seat.is_spare());
+        let fallbacks = if self.sloppy { asked + spare.min(open) } else { 0 };
+        self.quorum.can_be_met(self.roster.able(Role::Home), fallbacks)
+    }
+
     fn answer(&mut self, effects: &mut Vec<PutEffect>) {
-        let Some(minted) = self.minted.take() else { return };
+        let Some(minted) = self.minted.as_ref().filter(|_| self.stage == Stage::Open) else {
+            return;
+        };
         let replicas = Replicas {
             acks: small(self.quorum.got()),
             fallbacks: small(self.quorum.fallbacks()),
-            homes: small(self.roster.seats.len()),
+            homes: small(self.roster.homes()),
         };
-        let record = self.return_body.then_some(minted.record.record);
-        let answer = PutAnswer { context: minted.context, dot: minted.dot, record, replicas };
+        let record = self.return_body.then(|| minted.record.record.clone());
+        let context = minted.context.clone();
+        let answer = PutAnswer { context, dot: minted.dot, record, replicas };
         self.reply(Ok(answer), effects);
     }
 
@@ -268,7 +357,7 @@ impl Run {
         RequestError::QuorumNotMet {
             needed: small(self.quorum.needed()),
             got: small(self.quorum.got()),
-            homes_down: self.roster.down(),
+            homes_down: self.roster.homes_down(),
             fate,
         }
     }
@@ -284,6 +373,9 @@ impl Run {
             self.run_out(now, effects);
         } else if self.next_forward().is_some_and(|next| now >= next) {
             self.forward(now, effects);
+        } else if self.next_stand_in().is_some_and(|next| now >= next) {
+            self.lose_patience(now);
+            self.proceed(now, effects);
         }
     }
 
@@ -299,18 +391,21 @@ impl Run {
         self.stage = Stage::Over;
     }
 
-    /// When the next home is tried, if there is one.
+    /// When the next node is tried, if there is one.
     fn next_forward(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Forwarding { next } if self.roster.has_spare() && !self.is_decided() => {
-                Some(next)
-            }
+            Phase::Forwarding { next } => self.next_minter().map(|_| next),
             _ => None,
         }
     }
 
     pub(super) fn next_deadline(&self) -> Instant {
-        self.next_forward().map_or(self.deadline, |next| next.min(self.deadline))
+        let next = match self.phase {
+            Phase::Minting => None,
+            Phase::Storing => self.next_stand_in(),
+            Phase::Forwarding { .. } => self.next_forward(),
+        };
+        next.map_or(self.deadline, |next| next.min(self.deadline))
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -1,5 +1,7 @@
 //! What a put is, what can happen to it, and what has.
 
+use core::time::Duration;
+
 use henge_kernel::{
     causality::Context,
     coordination::{Failure, Replicas, RequestError, outcome::PutAnswer, put::Minted},
@@ -7,26 +9,29 @@ use henge_kernel::{
 
 use crate::support::{record, replica};
 
-/// One put: who takes it, and from whom.
+/// One put: who takes it, and from whom. Replicas are counted from 0: `n` homes, then the
+/// fallbacks.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     pub n: usize,
+    pub fallbacks: usize,
+    pub sloppy: bool,
     pub w: u8,
     pub pw: u8,
     pub local: Option<usize>,
     pub may_mint: bool,
     pub forwarded: bool,
-    pub down: u8,
+    pub down: u16,
 }
 
-/// What has become of one home.
+/// What has become of what one replica was asked: as a home to store, as anybody to mint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Said {
     NotAsked,
     Nothing,
     Yes,
     Failed(Failure),
-    /// Refused a forward.
+    /// Refused to mint.
     No,
 }
 
@@ -34,6 +39,22 @@ pub enum Said {
 pub struct Fact {
     pub said: Said,
     pub down: bool,
+    /// When a home was sent the record, and whether it has been silent for too long since.
+    pub sent: u64,
+    pub silent: bool,
+    /// Whether the outcome of a forward may yet come.
+    pub forward: bool,
+}
+
+/// One fallback asked to keep the record for one home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Errand {
+    pub fallback: usize,
+    pub home: usize,
+    pub since: u64,
+    pub silent: bool,
+    /// Whether it was done; `None` while nothing is known.
+    pub done: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,23 +64,26 @@ pub enum Doing {
     Forwarding,
 }
 
-/// What a home says of a put that was forwarded to it.
+/// What a replica says of a put that was forwarded to it, or that it was to mint itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// Done.
     Done,
-    /// No home will take it.
+    /// No replica will take it.
     Never,
-    /// This home does not take it.
+    /// This one does not take it.
     NotMe,
+    /// This one has no room now.
+    Shed,
     /// It may have been applied.
     Unknown,
 }
 
 /// Everything that has happened so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Facts {
-    pub homes: [Fact; 7],
+    pub replicas: Vec<Fact>,
+    pub errands: Vec<Errand>,
     pub doing: Doing,
     /// The refusal to be told if nobody takes the put.
     pub refusal: Option<Verdict>,
@@ -75,13 +99,13 @@ pub struct Facts {
 #[derive(Clone, Copy, Debug)]
 pub enum Happening {
     Minted,
-    MintRefused,
+    MintRefused(Verdict),
     MintUnable,
     MintFailed,
-    Stored { home: usize },
-    Forwarded { home: usize, verdict: Verdict },
-    Fail { home: usize, failure: Failure },
-    Down { home: usize },
+    Stored { replica: usize },
+    Forwarded { replica: usize, verdict: Verdict },
+    Fail { replica: usize, failure: Failure },
+    Down { replica: usize },
     Timer,
     Deadline,
 }
@@ -106,7 +130,23 @@ impl Verdict {
             Self::Done => Ok(answer(Replicas { acks: 2, fallbacks: 0, homes: 3 })),
             Self::Never => Err(RequestError::TooLarge { size: 9, max: 8 }),
             Self::NotMe => Err(not_ready()),
+            Self::Shed => Err(RequestError::Overloaded { retry_after: Duration::from_secs(1) }),
             Self::Unknown => Err(RequestError::Interrupted),
         }
+    }
+}
+
+impl Fact {
+    /// As far as this node can tell.
+    pub fn seems_down(&self) -> bool {
+        self.down || matches!(self.said, Said::Failed(Failure::Lost | Failure::Unreachable))
+    }
+
+    pub fn is_awaited(&self) -> bool {
+        self.said == Said::Nothing && !self.down
+    }
+
+    pub fn is_spare(&self) -> bool {
+        self.said == Said::NotAsked && !self.down
     }
 }

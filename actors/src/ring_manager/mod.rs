@@ -2,9 +2,16 @@
 //!
 //! Parent: `NodeSupervisor`; on shard 0. A restart reads the registers from disk again; a client
 //! whose setting was on its way is told that it was interrupted, and a setting that needs every
-//! member is taken up again.
+//! member is taken up again, also when a peer returns.
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+mod learning;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
@@ -14,6 +21,7 @@ use henge_kernel::{
         SettingRun, TableFull,
     },
     coordination::{Fate, RequestError},
+    id::NodeId,
     machine::Machine as _,
     time::Instant,
     units::Size,
@@ -35,7 +43,7 @@ use crate::{
     shard::Shard,
     storage_shard::StorageShard,
     view::ClusterView,
-    wire::{ControlMessage, REGISTERS_PER_MESSAGE_MAX},
+    wire::ControlMessage,
 };
 
 /// How often settings on their way are looked after.
@@ -47,6 +55,8 @@ pub struct RingManager {
     shard: Rc<Shard>,
     file: RegisterFile,
     settings: BTreeMap<u64, UnderWay>,
+    /// Who has sent its whole table.
+    taught: BTreeSet<NodeId>,
     ticket: u64,
     falls: u64,
 }
@@ -83,7 +93,8 @@ impl RingManager {
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, file: RegisterFile) -> Self {
         // An answer to an earlier run of the node must meet no ticket of this one.
         let ticket = shard.commons.run;
-        Self { me, shard, file, settings: BTreeMap::new(), ticket, falls: 0 }
+        let (settings, taught) = (BTreeMap::new(), BTreeSet::new());
+        Self { me, shard, file, settings, taught, ticket, falls: 0 }
     }
 
     fn now(&self) -> Instant {
@@ -314,6 +325,7 @@ impl RingManager {
     }
 
     fn tick(&mut self) {
+        self.learn();
         let now = self.now();
         let due = |under_way: &UnderWay| under_way.run.deadline().is_some_and(|at| at <= now);
         let tickets: Vec<u64> =
@@ -327,15 +339,16 @@ impl RingManager {
         }
     }
 
-    /// Settings of this node that not every member has stored are taken up again.
+    /// Settings that not every member is known to have stored are taken up again, whoever set
+    /// them: the setter may have fallen, or lost its disk.
     fn resume(&mut self) {
-        let own = self.shard.commons.node;
         let view = self.view();
-        let unfinished = view
-            .buckets
-            .iter()
-            .filter(|register| !register.established && register.version.setter == own);
-        for register in unfinished.cloned() {
+        let is_carried = |register: &&BucketRegister| {
+            self.settings.values().any(|under_way| under_way.run.register() == *register)
+        };
+        let unfinished = view.buckets.iter().filter(|register| !register.established);
+        let idle: Vec<_> = unfinished.filter(|one| !is_carried(one)).cloned().collect();
+        for register in idle {
             info!(target: MEMBERSHIP, node = self.shard.commons.name(), "a bucket's properties are still on their way");
             self.carry(register, None);
         }
@@ -367,7 +380,7 @@ impl Supervised for RingManager {
     fn restarting(&mut self, _: &mut Self::Context) {
         let view = self.view();
         let table = match self.file.read(view.buckets.defaults()) {
-            Ok(table) => table,
+            Ok(table) => table.unwrap_or_else(|| BucketTable::new(view.buckets.defaults().clone())),
             Err(error) => panic!("the bucket properties cannot be read again: {error}"),
         };
         let (buckets, examined) = (Arc::new(table), Arc::default());
@@ -405,6 +418,9 @@ impl Handler<Told<RegistersArrived>> for RingManager {
 
     fn handle(&mut self, told: Told<RegistersArrived>, context: &mut Self::Context) {
         let (arrived, _handling) = self.me.open(told);
+        if learning::is_end(&arrived) {
+            return self.taught_by(arrived.from);
+        }
         let view = self.view();
         let chooses = |register: &&BucketRegister| {
             !register.established && view.buckets.get(&register.name).is_none()
@@ -459,13 +475,10 @@ impl Handler<Told<RegisterAnswered>> for RingManager {
 impl Handler<Told<PeerReached>> for RingManager {
     type Result = ();
 
-    /// Two nodes have met: the peer gets the whole table.
+    /// Two nodes have met: the peer gets the whole table, and what waits for it goes on.
     fn handle(&mut self, told: Told<PeerReached>, _: &mut Self::Context) {
         let (PeerReached { node }, _handling) = self.me.open(told);
-        let registers: Vec<_> = self.view().buckets.iter().cloned().collect();
-        for registers in registers.chunks(REGISTERS_PER_MESSAGE_MAX) {
-            let registers = registers.to_vec();
-            self.shard.send_control(node, ControlMessage::Registers { ticket: 0, registers });
-        }
+        self.teach(node);
+        self.resume();
     }
 }

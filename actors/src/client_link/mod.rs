@@ -5,15 +5,16 @@
 //!
 //! Each request is a task beside the actor, which leads through the same doors as every other
 //! request of the node and answers when it ends; the actor never waits. What a client can make the
-//! node hold is bounded: its requests here, what they may do by admission, its unread answers by
-//! the link's outbox and a door for what does not fit there. Whoever lets that fill up is let go.
+//! node hold is bounded: its requests here, what they may do by admission, what it does not read in
+//! `answers.rs`.
+
+mod answers;
 
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorContext as _, Context, Handler, Supervised};
 use henge_kernel::coordination::RequestError;
 use serde::Serialize;
-use tokio::time::sleep;
 use tracing::{debug, info};
 
 use crate::{
@@ -21,26 +22,26 @@ use crate::{
     events::TRANSPORT,
     handle::NodeHandle,
     messages::client_link::{ClientGone, RequestsArrived},
-    meter::Meter,
     reports::RoutingReport,
     shard::Shard,
-    transport::{Frame, Lane, Link, SendError},
+    transport::{Frame, Lane, Link},
     wire::{ClientQuestion, ClientReply, ClientRequest, ReportOf},
 };
+use answers::Answers;
 
 /// Requests of one client at a time; more are refused.
 const REQUESTS_MAX: u32 = 4096;
 /// When a client with too many may try again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
-/// How long an answer that the link does not take waits before it tries again, and how often.
-const SEND_AGAIN: Duration = Duration::from_millis(5);
-const SEND_AGAIN_MAX: u32 = 1000;
+const OVERLOADED: RequestError = RequestError::Overloaded { retry_after: RETRY_AFTER };
+const INTERRUPTED: RequestError = RequestError::Interrupted;
 
 /// The actor.
 pub struct ClientLink {
     pub(crate) me: ActorRef<Self>,
     shard: Rc<Shard>,
     link: Rc<dyn Link>,
+    answers: Rc<Answers>,
     /// How many requests of the client are being served.
     asked: Rc<Cell<u32>>,
 }
@@ -51,7 +52,9 @@ impl ClientLink {
 
     /// The actor for the client at the other end of `link`.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, link: Rc<dyn Link>) -> Self {
-        Self { me, shard, link, asked: Rc::default() }
+        let (door, meter) = (Arc::clone(&shard.unread), Arc::clone(me.meter()));
+        let answers = Answers::new(Rc::clone(&link), door, meter);
+        Self { me, shard, link, answers, asked: Rc::default() }
     }
 
     /// The client broke the protocol.
@@ -64,18 +67,14 @@ impl ClientLink {
 
     fn serve(&self, question: ClientQuestion) {
         let ClientQuestion { correlation, request } = question;
-        let asked = Rc::clone(&self.asked);
-        asked.set(asked.get() + 1);
-        let (shard, link) = (Rc::clone(&self.shard), Rc::clone(&self.link));
-        let meter = Arc::clone(self.me.meter());
-        let question = Open { shard, link, meter, correlation, asked, answered: false };
-        if self.asked.get() > REQUESTS_MAX {
-            self.me.meter().rejected();
-            return question.refuse(RequestError::Overloaded { retry_after: RETRY_AFTER });
+        let (shard, answers) = (Rc::clone(&self.shard), Rc::clone(&self.answers));
+        let open = Open::new(shard, answers, Rc::clone(&self.asked), correlation, &request);
+        if self.asked.get() > REQUESTS_MAX || self.answers.are_behind() {
+            return open.refuse();
         }
         actix_rt::spawn(async move {
-            let reply = reply_to(&question.shard, request).await;
-            question.answer(&reply.unwrap_or_else(ClientReply::Refused)).await;
+            let reply = reply_to(&open.shard, request).await;
+            open.answer(&reply.unwrap_or_else(ClientReply::Refused));
         });
     }
 }
@@ -83,55 +82,49 @@ impl ClientLink {
 /// A request that waits for its answer. If the task that serves it falls, the client is told.
 struct Open {
     shard: Rc<Shard>,
-    link: Rc<dyn Link>,
-    meter: Arc<Meter>,
-    correlation: u64,
+    answers: Rc<Answers>,
     asked: Rc<Cell<u32>>,
+    correlation: u64,
+    writes: bool,
     answered: bool,
 }
 
 impl Open {
-    /// Answers, when the client has read enough of what it was answered before. One that reads too
-    /// slowly, or lets the node hold too much for too many like it, is let go.
-    async fn answer(mut self, reply: &ClientReply) {
-        let frame = self.frame(reply);
-        if self.takes(&frame) {
-            return;
-        }
-        if let Ok(_place) = self.shard.unread.enter(frame.len()) {
-            for _ in 0..SEND_AGAIN_MAX {
-                sleep(SEND_AGAIN).await;
-                if self.takes(&frame) {
-                    return;
-                }
-            }
-        }
-        self.meter.rejected();
-        self.link.close("the client does not read its answers");
+    fn new(
+        shard: Rc<Shard>,
+        answers: Rc<Answers>,
+        asked: Rc<Cell<u32>>,
+        correlation: u64,
+        request: &ClientRequest,
+    ) -> Self {
+        asked.set(asked.get() + 1);
+        Self { shard, answers, asked, correlation, writes: request.writes(), answered: false }
     }
 
-    fn refuse(mut self, error: RequestError) {
-        let refused = self.frame(&ClientReply::Refused(error));
-        // One that asks too much and reads too little hears no more of it.
-        self.takes(&refused);
+    fn answer(mut self, reply: &ClientReply) {
         self.answered = true;
+        // Of an answer for which there is no room a read was in vain; a write was not.
+        let instead = || self.refusal(if self.writes { INTERRUPTED } else { OVERLOADED });
+        self.answers.send(self.frame(reply), instead);
     }
 
-    /// Whether the link has taken `frame`, or is closed and takes nothing any more.
-    fn takes(&mut self, frame: &Frame) -> bool {
-        let sent = self.link.send(Lane::Request, frame.clone());
-        self.answered |= !matches!(sent, Err(SendError::Busy { .. }));
-        self.answered
+    /// Nothing is done for the request.
+    fn refuse(mut self) {
+        self.answered = true;
+        self.answers.refuse(self.refusal(OVERLOADED));
+    }
+
+    fn refusal(&self, error: RequestError) -> Frame {
+        self.frame(&ClientReply::Refused(error))
     }
 
     /// What is too long to be sent is no answer.
     fn frame(&self, reply: &ClientReply) -> Frame {
         let epoch = self.shard.commons.cluster.load().ring.epoch();
-        let interrupted = ClientReply::Refused(RequestError::Interrupted);
         let encoded = |reply: &ClientReply| reply.encode(self.correlation, epoch).ok();
         encoded(reply)
             .filter(|frame| frame.len() <= Lane::Request.frame_bytes_max())
-            .or_else(|| encoded(&interrupted))
+            .or_else(|| encoded(&ClientReply::Refused(INTERRUPTED)))
             .unwrap_or_default()
     }
 }
@@ -140,8 +133,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.asked.set(self.asked.get().saturating_sub(1));
         if !self.answered {
-            let interrupted = self.frame(&ClientReply::Refused(RequestError::Interrupted));
-            self.takes(&interrupted);
+            self.answers.refuse(self.refusal(INTERRUPTED));
         }
     }
 }
