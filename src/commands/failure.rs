@@ -170,6 +170,7 @@ impl Asked<'_> {
             {
                 format!("{} shows what the bucket allows", self.bucket)
             }
+            RequestError::BadRequest { .. } => "--help tells what is taken".to_owned(),
             RequestError::BucketPropertyFixed { .. } => "choose another bucket".to_owned(),
             RequestError::Overloaded { retry_after } => format!("wait {}", Span(*retry_after)),
             RequestError::StorageFull { .. } => "make room on that node's disk".to_owned(),

@@ -53,6 +53,7 @@ fn what_the_bucket_does_not_allow_is_refused_with_both_numbers() {
     let node = &single.node;
     henge(node, &["put", "b", "k", "x", "--w", "2"]).fails(2, "w is 2", "bucket get b");
     henge(node, &["get", "b", "k", "--r", "2"]).fails(2, "r is 2", "bucket get b");
+    henge(node, &["keys", "b", "--after", "x"]).fails(2, "after is x", "--help");
     henge(node, &["bucket", "set", "small", "value_bytes_max=1B"]).ends(0);
     henge(node, &["put", "small", "k", "xx"]).fails(1, "2 bytes", "bucket get small");
     let mut command = at(node);
