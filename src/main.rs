@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use henge::{cli::Cli, commands};
 
 fn main() -> ExitCode {
-    henge::commands::run(&henge::cli::Cli::parse())
+    match Cli::try_parse() {
+        Ok(cli) => commands::run(&cli),
+        Err(error) => commands::misused(&error),
+    }
 }

@@ -126,7 +126,7 @@ pub struct GetArgs {
     #[arg(long, conflicts_with_all = ["json", "dot"])]
     pub context_only: bool,
     /// Of siblings the one of this name: its value, byte for byte
-    #[arg(long, value_name = "DOT")]
+    #[arg(long, value_name = "DOT", conflicts_with = "json")]
     pub dot: Option<String>,
     /// Where.
     #[command(flatten)]

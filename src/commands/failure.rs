@@ -163,13 +163,14 @@ impl Asked<'_> {
     fn remedy_of_refusal(self, error: &RequestError) -> String {
         match error {
             RequestError::BadContext { .. } | RequestError::TooManySiblings { .. } => {
-                format!("{} gives the context that fits", self.look)
+                format!("{} shows the context that fits", self.look)
             }
             RequestError::BadRequest { .. } | RequestError::TooLarge { .. }
                 if !self.bucket.is_empty() =>
             {
                 format!("{} shows what the bucket allows", self.bucket)
             }
+            RequestError::BadRequest { .. } => "--help tells what is taken".to_owned(),
             RequestError::BucketPropertyFixed { .. } => "choose another bucket".to_owned(),
             RequestError::Overloaded { retry_after } => format!("wait {}", Span(*retry_after)),
             RequestError::StorageFull { .. } => "make room on that node's disk".to_owned(),

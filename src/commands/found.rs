@@ -12,12 +12,14 @@ use super::{
     output,
     session::Session,
     table::Table,
-    words::{printable, shown_key},
+    words::{printable, shown, shown_key},
 };
 use crate::surfaces::http::{date, siblings::Sibling};
 
 /// The longest value that is shown whole in a table, in characters.
 const SHOWN_MAX: usize = 40;
+
+const CONCURRENT_DELETE: &str = "A delete is concurrent with it: it has not seen what is here.";
 
 /// A key and what it holds.
 pub struct Found<'a> {
@@ -65,14 +67,17 @@ impl<'a> Found<'a> {
     fn show_raw(&self) -> Result<(), Failure> {
         match self.got {
             Got::Value { version, concurrent_delete, .. } => {
-                show_value(version)?;
+                value_of(version).map(show_value).transpose()?;
                 if *concurrent_delete {
-                    output::message("a delete is concurrent with this value");
+                    output::message(CONCURRENT_DELETE);
                 }
                 self.show_token();
             }
-            Got::Siblings { versions, .. } => {
-                let text = self.siblings_text(versions);
+            Got::Siblings { versions, concurrent_delete, .. } => {
+                let mut text = self.siblings_text(versions);
+                if *concurrent_delete {
+                    text.extend([CONCURRENT_DELETE, "\n"]);
+                }
                 if output::is_terminal() {
                     output::text(&text)?;
                 } else {
@@ -97,11 +102,11 @@ impl<'a> Found<'a> {
         let token = self.token().unwrap_or_default();
         let mut table = Table::new(&["#>", "VALUE", "TYPE", "WRITTEN", "DOT"]);
         for (number, version) in (1..).zip(versions) {
-            let Content::Value(value) = &version.content else { continue };
+            let Some(value) = value_of(version) else { continue };
             table.row([
                 format!("{number}").into(),
                 summary(value).into(),
-                value.content_type.as_deref().unwrap_or("-").into(),
+                shown(value.content_type.as_deref().unwrap_or("-").as_bytes()).into(),
                 date::rfc3339(version.stamp).unwrap_or_default().into(),
                 version.dot.to_string().into(),
             ]);
@@ -171,9 +176,16 @@ pub fn token(session: &Session, key: &Key, context: &Context) -> String {
     context.to_token(&session.client.context_key(), key)
 }
 
+/// The value of a version; what a get finds always has one.
+pub fn value_of(version: &Version) -> Option<&Value> {
+    match &version.content {
+        Content::Value(value) => Some(value),
+        Content::Tombstone => None,
+    }
+}
+
 /// The value's bytes on stdout. A terminal gets no bytes that would upset it.
-pub fn show_value(version: &Version) -> Result<(), Failure> {
-    let Content::Value(value) = &version.content else { return Ok(()) };
+pub fn show_value(value: &Value) -> Result<(), Failure> {
     if !output::is_terminal() {
         output::raw(&value.bytes)?;
         return Ok(());

@@ -1,12 +1,12 @@
 //! `henge get`.
 
-use henge_actors::{Answer, Got, Key, ReadOptions, Store as _};
+use henge_actors::{Answer, Got, Key, ReadOptions, Store as _, Value};
+use henge_kernel::causality::Version;
 
 use super::{
     failure::{Asked, Exit, Failure},
-    found::{Found, show_value},
+    found::{Found, show_value, value_of},
     output,
-    put::no_longer,
     session::Session,
     words::{key_of, shown_key},
 };
@@ -19,7 +19,9 @@ pub(super) fn run(args: &GetArgs, cli: &Cli) -> Result<Exit, Failure> {
         let answer = read(session, &key, options).await?;
         let found = Found::of(session, &key, &answer);
         if let Some(dot) = &args.dot {
-            return show_one(&found, dot);
+            let (_, value) = version_of(session, &key, answer.versions(), dot)?;
+            show_value(value)?;
+            return Ok(Exit::Ok);
         }
         if args.context_only {
             if let Some(token) = found.token() {
@@ -45,12 +47,21 @@ pub(super) async fn read(
     })
 }
 
-/// The value of that name, whatever its siblings are.
-fn show_one(found: &Found<'_>, dot: &str) -> Result<Exit, Failure> {
-    let version = found.got.versions().iter().find(|version| version.dot.to_string() == dot);
-    let Some(version) = version else {
-        return Ok(no_longer(found.key, dot));
-    };
-    show_value(version)?;
-    Ok(Exit::Ok)
+/// The version called `dot`, and its value.
+pub(super) fn version_of<'v>(
+    session: &Session,
+    key: &Key,
+    versions: &'v [Version],
+    dot: &str,
+) -> Result<(&'v Version, &'v Value), Failure> {
+    let mut found = versions.iter().filter(|version| version.dot.to_string() == dot);
+    found.find_map(|version| Some((version, value_of(version)?))).ok_or_else(|| {
+        let look = session.line("get").operands(key, None).into_text();
+        Failure::new(
+            format!("{dot} was not read"),
+            format!("{} holds it no more", shown_key(key)),
+            format!("{look} shows what it holds now"),
+            Exit::NotFound,
+        )
+    })
 }

@@ -8,10 +8,10 @@ use henge_actors::{
 use serde::Serialize;
 
 use super::{
-    failure::{Asked, Exit, Failure},
-    output,
+    failure::{Exit, Failure},
+    output, screen,
     session::Session,
-    words::{bucket_of, bytes_of, percent_encoded, printable, shown},
+    words::{bucket_of, bytes_of, percent_encoded, printable, shell_word, shown},
 };
 use crate::{
     cli::{Cli, KeysArgs},
@@ -46,10 +46,8 @@ impl Listing<'_> {
         let limit = u16::try_from(limit).unwrap_or(KEYS_PER_PAGE_MAX);
         let query = KeyQuery { prefix: prefix.clone(), after, limit };
         let object = format!("the list of keys in {}", shown(self.bucket));
-        let page = self.session.client.keys(self.bucket, query).await.map_err(|error| {
-            let asked = Asked { object: &object, done: "read", ..Asked::default() };
-            asked.failed(&error)
-        })?;
+        let page = self.session.client.keys(self.bucket, query).await;
+        let page = page.map_err(|error| screen::unread(&object, &error))?;
         self.left = self.left.saturating_sub(page.keys.len() as u64);
         Ok((page.keys, page.next))
     }
@@ -105,11 +103,14 @@ impl Listing<'_> {
 
     /// Says how to see the keys that follow.
     fn point_on(&self, prefix: &Bytes, next: &str) {
-        let mut line = self.session.line("keys").option("--after", next);
-        if !prefix.is_empty() {
-            line = line.option("--percent --prefix", &percent_encoded(prefix));
-        }
-        let line = line.bucket(self.bucket).into_text();
-        output::message(&format!("there may be more: {line}"));
+        let line = self.session.line("keys").option("--after", next);
+        let visible = [prefix, self.bucket].iter().all(|name| printable(name).is_some());
+        let line = if visible && !self.args.percent {
+            line.words(&format!("--prefix={}", shell_word(prefix))).bucket(self.bucket)
+        } else {
+            line.words(&format!("--percent --prefix={} --", percent_encoded(prefix)))
+                .words(&percent_encoded(self.bucket))
+        };
+        output::message(&format!("there may be more: {}", line.into_text()));
     }
 }

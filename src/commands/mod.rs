@@ -6,7 +6,7 @@
 //! | `serve` | `serve.rs` |
 //! | `check-config` | `check_config.rs` |
 //! | `tls` | `tls.rs` |
-//! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs`; values: `value.rs` |
+//! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs`; the value of a put: `value.rs`; writes: `writing.rs` |
 //! | `keys` | `keys.rs` |
 //! | `buckets`, `bucket` | `buckets.rs` |
 //! | `status`, `members`, `ring`, `actors` | each its own; what they share: `screen.rs` |
@@ -45,6 +45,7 @@ mod table;
 mod tls;
 mod value;
 mod words;
+mod writing;
 
 use std::process::ExitCode;
 
@@ -79,4 +80,20 @@ pub fn run(cli: &Cli) -> ExitCode {
         failure.exit
     })
     .into()
+}
+
+/// Says what is wrong with the command line, or what was asked about it: the help, the version.
+pub fn misused(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if !error.use_stderr() || !wants_json {
+        // There is nobody to tell if that fails.
+        let _ = error.print();
+        return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+    }
+    let text = error.to_string();
+    let why = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    let failure = Failure::usage("the command line was not understood", why, "add --help");
+    failure.report(true);
+    failure.exit.into()
 }

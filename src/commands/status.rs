@@ -161,8 +161,9 @@ fn advice(report: &ClusterReport) -> Vec<String> {
     if advice.is_empty() {
         advice.push("All nodes are up.".to_owned());
     }
-    if report.under_replicated {
-        advice.push("There are fewer nodes than replicas are wanted (n).".to_owned());
+    let nodes = report.members.len();
+    if let Some(n) = report.n.iter().find(|n| usize::from(**n) > nodes) {
+        advice.push(format!("There are fewer nodes ({nodes}) than some keys want replicas ({n})."));
     }
     if let Some(skew) = report.clock_skew_ms {
         advice.push(format!(

@@ -13,7 +13,7 @@ use henge_actors::{
 };
 use henge_kernel::{
     bucket::VALUE_BYTES_MAX,
-    causality::{Content, InvalidDescription, Meta, check_content_type, check_meta},
+    causality::{InvalidDescription, Meta, check_content_type, check_meta},
 };
 
 use super::{
@@ -23,31 +23,48 @@ use super::{
 };
 use crate::cli::PutArgs;
 
-/// The sibling called `dot` as it is, with what is left of its life; `None` if it is gone.
-pub(super) async fn kept(
-    session: &Session,
-    key: &Key,
-    dot: &str,
-) -> Result<Option<(Value, Option<Duration>)>, Failure> {
-    let answer = get::read(session, key, ReadOptions::default()).await?;
-    let version = answer.versions().iter().find(|version| version.dot.to_string() == dot);
-    let now = SystemClock::start().wall();
-    Ok(version.and_then(|version| {
-        let Content::Value(value) = &version.content else { return None };
-        let left = version.expires_at.map(|end| Duration::from_millis(end.0.saturating_sub(now.0)));
-        Some((value.clone(), left))
-    }))
+/// Names and texts that are kept with a value.
+type Meta = Vec<(Box<str>, Box<str>)>;
+
+/// What is to be written, before anybody was asked.
+pub enum Given<'a> {
+    /// This.
+    Value(Value),
+    /// The sibling of this name.
+    Sibling(&'a str),
 }
 
-/// The value that the command line or stdin gives.
-pub(super) fn given(args: &PutArgs) -> Result<Value, Failure> {
-    let content_type = args.content_type.as_deref().map(content_type).transpose()?;
-    let meta = meta(&args.meta)?;
-    let bytes = match &args.value {
-        Some(value) if value != "-" => value.as_bytes().to_vec(),
-        _ => stdin()?,
-    };
-    Ok(Value { bytes: bytes.into(), content_type, meta })
+impl<'a> Given<'a> {
+    /// What the command line says, or stdin.
+    pub fn of(args: &'a PutArgs) -> Result<Self, Failure> {
+        if let Some(dot) = &args.keep {
+            return Ok(Self::Sibling(dot));
+        }
+        let content_type = args.content_type.as_deref().map(content_type).transpose()?;
+        let meta = meta(&args.meta)?;
+        let bytes = match &args.value {
+            Some(value) if value != "-" => value.as_bytes().to_vec(),
+            _ => stdin()?,
+        };
+        Ok(Self::Value(Value { bytes: bytes.into(), content_type, meta }))
+    }
+
+    /// The value itself; of a sibling that expires with what is left of its life.
+    pub async fn value(
+        self,
+        session: &Session,
+        key: &Key,
+    ) -> Result<(Value, Option<Duration>), Failure> {
+        let dot = match self {
+            Self::Value(value) => return Ok((value, None)),
+            Self::Sibling(dot) => dot,
+        };
+        let answer = get::read(session, key, ReadOptions::default()).await?;
+        let (version, value) = get::version_of(session, key, answer.versions(), dot)?;
+        let now = SystemClock::start().wall();
+        let left = version.expires_at.map(|end| Duration::from_millis(end.0.saturating_sub(now.0)));
+        Ok((value.clone(), left))
+    }
 }
 
 /// All of stdin, or a little more than any bucket takes, which is then refused.

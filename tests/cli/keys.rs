@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::{
-    at, henge, put,
-    support::node::{Cluster, Single},
+    Run, at, henge, put,
+    support::node::{Cluster, Single, TestNode},
 };
 
 #[test]
@@ -32,24 +32,37 @@ fn keys_come_one_a_line_as_they_are_or_encoded() {
     assert_eq!(henge(node, &["keys", "none"]).ends(0).text(), "");
 }
 
+/// Runs the line that `run` printed to go on, and gives what it prints.
+fn go_on(node: &TestNode, run: &Run) -> Vec<u8> {
+    let line = run.stderr.trim_end().split_once(": ").unwrap().1;
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", line]);
+    shell.envs(at(node).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{line}: {output:?}");
+    output.stdout
+}
+
 #[test]
 fn a_listing_that_is_cut_off_says_how_it_goes_on() {
     let single = Single::start();
     let node = &single.node;
-    for number in 0..5 {
-        put(node, &["list", &format!("k{number}"), "x"]);
+    for (bucket, prefix) in [("list", "k"), ("it's%2550%25", "k"), ("-x", "-"), ("%FF", "%00")] {
+        for number in 0..5 {
+            put(node, &["--percent", "--", bucket, &format!("{prefix}{number}"), "x"]);
+        }
+        let prefix = format!("--prefix={prefix}");
+        let arguments = ["keys", "--percent", &prefix, "--limit", "3", "--", bucket];
+        let encoded = henge(node, &arguments).ends(0);
+        let mut all = encoded.stdout.clone();
+        all.extend(go_on(node, &encoded));
+        assert_eq!(String::from_utf8(all).unwrap().lines().count(), 5, "{encoded:?}");
     }
-    let first = henge(node, &["keys", "list", "--prefix", "k", "--limit", "3"]).ends(0);
-    assert_eq!(first.text().lines().count(), 3);
-    let line = first.stderr.trim_end().split_once(": ").unwrap().1;
-    let mut shell = std::process::Command::new("bash");
-    shell.args(["-c", line]);
-    shell.envs(at(node).get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let rest = shell.output().unwrap();
-    let rest = String::from_utf8(rest.stdout).unwrap();
-    let mut all: Vec<&str> = first.text().lines().chain(rest.lines()).collect();
+    let plain = henge(node, &["keys", "it's%50%", "--prefix", "k", "--limit", "3"]).ends(0);
+    let rest = String::from_utf8(go_on(node, &plain)).unwrap();
+    let mut all: Vec<&str> = plain.text().lines().chain(rest.lines()).collect();
     all.sort_unstable();
-    assert_eq!(all, ["k0", "k1", "k2", "k3", "k4"], "{line}");
+    assert_eq!(all, ["k0", "k1", "k2", "k3", "k4"], "{plain:?}");
     let document = henge(node, &["keys", "list", "--json", "--limit", "3"]).json();
     assert!(document["next"].is_string(), "{document}");
     let long = henge(node, &["keys", "list", "--limit", "5000"]).ends(0);

@@ -41,7 +41,7 @@ fn a_foreign_context_is_refused_before_anything_is_written() {
     let node = &single.node;
     let context = put(node, &["carts", "ada", "x"]);
     let foreign = ["put", "carts", "bob", "y", "--context", &context];
-    henge(node, &foreign).fails(2, "another key", "get --context-only carts bob");
+    henge(node, &foreign).fails(2, "another key", "get carts bob shows the context");
     henge(node, &["put", "carts", "bob", "y", "--context", "hm"]).fails(2, "context", "get");
     henge(node, &["delete", "carts", "bob", "--context", &context]).fails(2, "another key", "get");
     henge(node, &["get", "carts", "bob"]).ends(4);
@@ -53,6 +53,7 @@ fn what_the_bucket_does_not_allow_is_refused_with_both_numbers() {
     let node = &single.node;
     henge(node, &["put", "b", "k", "x", "--w", "2"]).fails(2, "w is 2", "bucket get b");
     henge(node, &["get", "b", "k", "--r", "2"]).fails(2, "r is 2", "bucket get b");
+    henge(node, &["keys", "b", "--after", "x"]).fails(2, "after is x", "--help");
     henge(node, &["bucket", "set", "small", "value_bytes_max=1B"]).ends(0);
     henge(node, &["put", "small", "k", "xx"]).fails(1, "2 bytes", "bucket get small");
     let mut command = at(node);
@@ -113,4 +114,16 @@ fn certificates_that_are_not_there_are_a_matter_of_configuration() {
     let mut command = at(&single.node);
     command.args(["get", "b", "k", "--node", "localhost"]);
     feed(command, b"").fails(2, "\"localhost\" is no address", "--node 127.0.0.1:7400");
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_is_told_in_json_if_asked() {
+    let mut command = bare();
+    command.args(["get", "--json", "b"]);
+    let run = feed(command, b"").ends(2);
+    let error: Value = serde_json::from_str(&run.stderr).unwrap();
+    assert!(error["why"].as_str().unwrap().contains("<KEY>"), "{error}");
+    let mut command = bare();
+    command.args(["get", "--json", "--help"]);
+    assert!(feed(command, b"").ends(0).text().starts_with("Read a value"));
 }
