@@ -7,11 +7,13 @@
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
 //! | [`ring`] | who is a home of a key |
 //! | [`coordination`] | one request over the replicas of its key |
+//! | [`handoff`] | what fallbacks keep for homes that were away, and how it comes home |
 //! | [`membership`] | who is up, and how that is known |
 
 pub mod bucket;
 pub mod causality;
 pub mod coordination;
+pub mod handoff;
 pub mod histogram;
 pub mod id;
 pub mod key;

@@ -60,6 +60,11 @@ impl Record {
         place.map_err(|at| self.marks.insert(at, home)).is_err()
     }
 
+    /// Stands in for `home` no longer; whether it did.
+    pub fn unmark(&mut self, home: NodeId) -> bool {
+        self.marks.binary_search(&home).map(|at| self.marks.remove(at)).is_ok()
+    }
+
     /// Whether the record knows of no write.
     pub fn is_nothing(&self) -> bool {
         self.history.is_empty()
