@@ -8,8 +8,10 @@
 //! | [`ring`] | who is a home of a key |
 //! | [`coordination`] | one request over the replicas of its key |
 //! | [`handoff`] | what fallbacks keep for homes that were away, and how it comes home |
+//! | [`anti_entropy`] | how replicas that missed something become equal |
 //! | [`membership`] | who is up, and how that is known |
 
+pub mod anti_entropy;
 pub mod bucket;
 pub mod causality;
 pub mod coordination;
