@@ -101,6 +101,8 @@ pub struct Pair {
     pub reports: Vec<Report>,
     pub swapped: Vec<Key>,
     pub messages: usize,
+    /// Listings that went on where another one ended.
+    pub continued: usize,
 }
 
 impl Pair {
@@ -115,6 +117,7 @@ impl Pair {
             reports: Vec::new(),
             swapped: Vec::new(),
             messages: 0,
+            continued: 0,
         }
     }
 
@@ -180,6 +183,7 @@ impl Pair {
                 ExchangeEvent::Leaves { own, peer }
             }
             ExchangeEffect::GetKeys { tree, leaves, after } => {
+                self.continued += usize::from(after.is_some());
                 let listing = |store: &Store| store.listing(tree, &leaves, after.as_ref());
                 let [own, peer] = [&self.own, &self.peer].map(listing);
                 ExchangeEvent::Keys { own, peer }
