@@ -9,6 +9,7 @@
 //! | [`coordination`] | one request over the replicas of its key |
 //! | [`handoff`] | what fallbacks keep for homes that were away, and how it comes home |
 //! | [`anti_entropy`] | how replicas that missed something become equal |
+//! | [`reaping`] | how a deleted key goes for good |
 //! | [`membership`] | who is up, and how that is known |
 
 pub mod anti_entropy;
@@ -21,6 +22,7 @@ pub mod id;
 pub mod key;
 pub mod machine;
 pub mod membership;
+pub mod reaping;
 pub mod ring;
 pub mod time;
 pub mod units;

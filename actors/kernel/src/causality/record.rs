@@ -81,6 +81,23 @@ impl Record {
         self.versions.iter().map(|version| version.content.size()).sum()
     }
 
+    /// Voids the right if no version was minted under it, so that its actor can be pruned; whether
+    /// it did. Part of a promise to prune: see [`crate::reaping`].
+    pub fn void_idle_right(&mut self) -> bool {
+        let versions = &self.versions;
+        let names =
+            |right: &MintRight| versions.iter().any(|version| version.dot.actor == right.actor());
+        self.right.take_if(|right| !names(right)).is_some()
+    }
+
+    /// Forgets the actors that name no version; whether there were any. Only after every member has
+    /// promised to hold just this record, and has voided its idle right: else what they minted
+    /// could come back.
+    pub fn prune(&mut self) -> bool {
+        let versions = &self.versions;
+        self.history.retain(|actor| versions.iter().any(|version| version.dot.actor == actor))
+    }
+
     /// Voids the right if the history names a dot that it has yet to mint; whether it did.
     pub(super) fn void_outrun_right(&mut self) -> bool {
         let history = &self.history;
