@@ -7,16 +7,22 @@
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
 //! | [`ring`] | who is a home of a key |
 //! | [`coordination`] | one request over the replicas of its key |
+//! | [`handoff`] | what fallbacks keep for homes that were away, and how it comes home |
+//! | [`anti_entropy`] | how replicas that missed something become equal |
+//! | [`reaping`] | how a deleted key goes for good |
 //! | [`membership`] | who is up, and how that is known |
 
+pub mod anti_entropy;
 pub mod bucket;
 pub mod causality;
 pub mod coordination;
+pub mod handoff;
 pub mod histogram;
 pub mod id;
 pub mod key;
 pub mod machine;
 pub mod membership;
+pub mod reaping;
 pub mod ring;
 pub mod time;
 pub mod units;

@@ -136,6 +136,13 @@ impl History {
         self.runs.retain(|run| run.first == 1);
     }
 
+    /// Forgets the dots of all other actors; whether there were any.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Actor) -> bool) -> bool {
+        let count = self.runs.len();
+        self.runs.retain(|run| keep(run.actor));
+        self.runs.len() < count
+    }
+
     fn index_behind(&self, actor: Actor, counter: u64) -> usize {
         self.runs.partition_point(|run| (run.actor, run.first) <= (actor, counter))
     }

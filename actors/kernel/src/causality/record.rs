@@ -60,6 +60,11 @@ impl Record {
         place.map_err(|at| self.marks.insert(at, home)).is_err()
     }
 
+    /// Stands in for `home` no longer; whether it did.
+    pub fn unmark(&mut self, home: NodeId) -> bool {
+        self.marks.binary_search(&home).map(|at| self.marks.remove(at)).is_ok()
+    }
+
     /// Whether the record knows of no write.
     pub fn is_nothing(&self) -> bool {
         self.history.is_empty()
@@ -74,6 +79,23 @@ impl Record {
     /// Bytes of all values, their media types and metadata.
     pub fn value_bytes(&self) -> usize {
         self.versions.iter().map(|version| version.content.size()).sum()
+    }
+
+    /// Voids the right if no version was minted under it, so that its actor can be pruned; whether
+    /// it did. Part of a promise to prune: see [`crate::reaping`].
+    pub fn void_idle_right(&mut self) -> bool {
+        let versions = &self.versions;
+        let names =
+            |right: &MintRight| versions.iter().any(|version| version.dot.actor == right.actor());
+        self.right.take_if(|right| !names(right)).is_some()
+    }
+
+    /// Forgets the actors that name no version; whether there were any. Only after every member has
+    /// promised to hold just this record, and has voided its idle right: else what they minted
+    /// could come back.
+    pub fn prune(&mut self) -> bool {
+        let versions = &self.versions;
+        self.history.retain(|actor| versions.iter().any(|version| version.dot.actor == actor))
     }
 
     /// Voids the right if the history names a dot that it has yet to mint; whether it did.
