@@ -23,9 +23,6 @@ use super::{
 };
 use crate::cli::PutArgs;
 
-/// Names and texts that are kept with a value.
-type Meta = Vec<(Box<str>, Box<str>)>;
-
 /// What is to be written, before anybody was asked.
 pub enum Given<'a> {
     /// This.
