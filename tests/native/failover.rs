@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use henge::{Client, ClientTls, Got, PutOptions, ReadOptions, Store as _};
+use henge::{Client, ClientTls, Context, Got, PutOptions, ReadOptions, Store as _};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -40,6 +40,17 @@ async fn connect(cluster: &Cluster) -> Client {
     Client::connect(cluster.nodes.iter().map(address_of), tls).await.unwrap()
 }
 
+/// How long the long run takes, unless the environment says otherwise.
+const LONG_RUN: Duration = Duration::from_mins(10);
+
+/// What a writer does with each of its keys before it reads it.
+#[derive(Clone, Copy, PartialEq)]
+enum Writes {
+    Once,
+    /// The second put has seen the first, so it is what is left.
+    Twice,
+}
+
 /// Writers that put, and read what they have put.
 struct Load {
     done: Arc<AtomicU64>,
@@ -55,8 +66,41 @@ struct Ledger {
     longest: Duration,
 }
 
+impl Ledger {
+    async fn timed<T>(&mut self, request: impl Future<Output = Result<T, String>>) -> Option<T> {
+        let began = Instant::now();
+        let outcome = request.await;
+        self.longest = self.longest.max(began.elapsed());
+        outcome.map_err(|failed| self.failed.push(failed)).ok()
+    }
+
+    async fn write_and_read(&mut self, client: &Client, id: &str, writes: Writes) {
+        let mut seen = Some(Context::default());
+        if writes == Writes::Twice {
+            seen = self.timed(put(client, id, "first", Context::default())).await;
+        }
+        if let Some(seen) = seen
+            && self.timed(put(client, id, id, seen)).await.is_some()
+        {
+            self.acknowledged.push(id.to_owned());
+        }
+        self.timed(read(client, id)).await;
+    }
+}
+
+async fn put(client: &Client, id: &str, value: &str, seen: Context) -> Result<Context, String> {
+    let put = client.put(&key(id), text(value), PutOptions::default().context(seen)).await;
+    put.map(|written| written.context.clone()).map_err(|error| format!("put {id}: {error}"))
+}
+
+async fn read(client: &Client, id: &str) -> Result<(), String> {
+    let got = client.get(&key(id), ReadOptions::default()).await;
+    let values = got.map_err(|error| format!("get {id}: {error}"))?.body.into_values();
+    if values == [text(id)] { Ok(()) } else { Err(format!("get {id}: {values:?}")) }
+}
+
 impl Load {
-    fn start(client: &Client, name: &'static str) -> Self {
+    fn start(client: &Client, name: &'static str, writes: Writes) -> Self {
         let (done, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let writer = |number: u64| {
             let (client, done, stop) = (client.clone(), Arc::clone(&done), Arc::clone(&stop));
@@ -67,18 +111,8 @@ impl Load {
                         break;
                     }
                     let id = format!("{name}-{number}-{round}");
-                    let began = Instant::now();
-                    match client.put(&key(&id), text(&id), PutOptions::default()).await {
-                        Ok(_) => ledger.acknowledged.push(id.clone()),
-                        Err(error) => ledger.failed.push(format!("put {id}: {error}")),
-                    }
-                    ledger.longest = ledger.longest.max(began.elapsed());
-                    let began = Instant::now();
-                    if let Err(error) = client.get(&key(&id), ReadOptions::default()).await {
-                        ledger.failed.push(format!("get {id}: {error}"));
-                    }
-                    ledger.longest = ledger.longest.max(began.elapsed());
-                    done.fetch_add(2, Relaxed);
+                    ledger.write_and_read(&client, &id, writes).await;
+                    done.fetch_add(if writes == Writes::Twice { 3 } else { 2 }, Relaxed);
                 }
                 ledger
             })
@@ -99,6 +133,7 @@ impl Load {
     /// What was acknowledged; fails if a request did, or took too long.
     async fn end(self) -> Vec<String> {
         self.stop.store(true, Relaxed);
+        let requests = self.done.load(Relaxed);
         let (mut all, mut longest) = (Vec::new(), Duration::ZERO);
         for task in self.tasks {
             let ledger = task.await.unwrap();
@@ -106,7 +141,7 @@ impl Load {
             longest = longest.max(ledger.longest);
             all.extend(ledger.acknowledged);
         }
-        println!("{} acknowledged puts, longest request {longest:?}", all.len());
+        println!("{requests} requests, {} keys, longest {longest:?}", all.len());
         assert!(longest < FAILOVER, "{longest:?}");
         all
     }
@@ -126,7 +161,7 @@ async fn check(client: &Client, acknowledged: &[String]) {
 async fn each_node_killed_and_restarted_in_turn_fails_no_request() {
     let mut cluster = Cluster::started(&Plan::default());
     let client = connect(&cluster).await;
-    let load = Load::start(&client, "turn");
+    let load = Load::start(&client, "turn", Writes::Twice);
     for victim in 0..3 {
         load.wait_for(200).await;
         cluster.nodes[victim].kill();
@@ -141,11 +176,41 @@ async fn each_node_killed_and_restarted_in_turn_fails_no_request() {
     check(&client, &acknowledged).await;
 }
 
+/// Prints its figures; `HENGE_TEST_SECONDS` makes it shorter or longer.
+#[tokio::test]
+#[ignore = "ten minutes: cargo test --release --test native -- --ignored --nocapture ten_minutes"]
+async fn ten_minutes_of_kills_lose_and_repeat_no_write() {
+    let seconds = std::env::var("HENGE_TEST_SECONDS").ok();
+    let run = seconds.map_or(LONG_RUN, |text| Duration::from_secs(text.parse().unwrap()));
+    let mut cluster = Cluster::started(&Plan::default());
+    let client = connect(&cluster).await;
+    let load = Load::start(&client, "long", Writes::Twice);
+    let (began, mut kills) = (Instant::now(), 0);
+    while began.elapsed() < run {
+        let victim = kills % 3;
+        load.wait_for(2000).await;
+        cluster.nodes[victim].kill();
+        load.wait_for(2000).await;
+        cluster.nodes[victim].start();
+        cluster.nodes[victim].wait_ready();
+        let others: Vec<usize> = (0..3).filter(|other| *other != victim).collect();
+        cluster.wait_judged(&others, victim, "up");
+        kills += 1;
+    }
+    let rate = load.done.load(Relaxed) / began.elapsed().as_secs();
+    println!("{kills} kills in {:.0?}, {rate} requests/s", began.elapsed());
+    let acknowledged = load.end().await;
+    check(&client, &acknowledged).await;
+    assert!(rate >= 500, "{rate}");
+}
+
+/// Each key is written once: a node that wakes up finds the put that was sent to it before, and
+/// knows it by its write id only as long as nobody has overwritten what it wrote elsewhere.
 #[tokio::test]
 async fn a_node_that_stands_still_fails_no_request() {
     let mut cluster = Cluster::started(&Plan { shards: 2, ..Plan::default() });
     let client = connect(&cluster).await;
-    let load = Load::start(&client, "still");
+    let load = Load::start(&client, "still", Writes::Once);
     load.wait_for(200).await;
     cluster.nodes[1].signal("STOP");
     load.wait_for(400).await;
@@ -161,7 +226,7 @@ async fn a_node_that_stands_still_fails_no_request() {
 async fn a_node_that_stops_in_order_is_seen_by_no_request() {
     let mut cluster = Cluster::started(&Plan::default());
     let client = connect(&cluster).await;
-    let load = Load::start(&client, "order");
+    let load = Load::start(&client, "order", Writes::Twice);
     load.wait_for(200).await;
     cluster.nodes[0].signal("TERM");
     cluster.nodes[0].wait_end(PATIENCE);
