@@ -60,7 +60,10 @@ fn people_get_a_table_and_scripts_an_exit_code() {
     let report = henge(&cluster.nodes[0], &refused).ends(1).json();
     let put = &report["put"];
     assert_eq!((count(put, "ops"), count(put, "failed") > 0), (0, true), "{report}");
-    assert!(put["failures"][0]["reason"].as_str().unwrap().contains("of 2 needed replicas"), "{report}");
+    assert!(
+        put["failures"][0]["reason"].as_str().unwrap().contains("of 2 needed replicas"),
+        "{report}"
+    );
 }
 
 #[test]
