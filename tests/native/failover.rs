@@ -157,6 +157,16 @@ async fn check(client: &Client, acknowledged: &[String]) {
     }
 }
 
+/// The node is away for so many requests.
+async fn kill_and_restart(cluster: &mut Cluster, victim: usize, load: &Load, requests: u64) {
+    cluster.nodes[victim].kill();
+    load.wait_for(requests).await;
+    cluster.nodes[victim].start();
+    cluster.nodes[victim].wait_ready();
+    let others: Vec<usize> = (0..3).filter(|other| *other != victim).collect();
+    cluster.wait_judged(&others, victim, "up");
+}
+
 #[tokio::test]
 async fn each_node_killed_and_restarted_in_turn_fails_no_request() {
     let mut cluster = Cluster::started(&Plan::default());
@@ -164,12 +174,7 @@ async fn each_node_killed_and_restarted_in_turn_fails_no_request() {
     let load = Load::start(&client, "turn", Writes::Twice);
     for victim in 0..3 {
         load.wait_for(200).await;
-        cluster.nodes[victim].kill();
-        load.wait_for(400).await;
-        cluster.nodes[victim].start();
-        cluster.nodes[victim].wait_ready();
-        let others: Vec<usize> = (0..3).filter(|other| *other != victim).collect();
-        cluster.wait_judged(&others, victim, "up");
+        kill_and_restart(&mut cluster, victim, &load, 400).await;
     }
     load.wait_for(200).await;
     let acknowledged = load.end().await;
@@ -187,14 +192,8 @@ async fn ten_minutes_of_kills_lose_and_repeat_no_write() {
     let load = Load::start(&client, "long", Writes::Twice);
     let (began, mut kills) = (Instant::now(), 0);
     while began.elapsed() < run {
-        let victim = kills % 3;
         load.wait_for(2000).await;
-        cluster.nodes[victim].kill();
-        load.wait_for(2000).await;
-        cluster.nodes[victim].start();
-        cluster.nodes[victim].wait_ready();
-        let others: Vec<usize> = (0..3).filter(|other| *other != victim).collect();
-        cluster.wait_judged(&others, victim, "up");
+        kill_and_restart(&mut cluster, kills % 3, &load, 2000).await;
         kills += 1;
     }
     let rate = load.done.load(Relaxed) / began.elapsed().as_secs();
