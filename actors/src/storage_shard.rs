@@ -164,10 +164,12 @@ impl StorageShard {
         let reaped_stamp = Stamp::default();
         let write =
             Write { context, content, write_id, expires_at, wall, reaped_stamp, conflict, limits };
-        let written = match record.write(&mut self.minter, write) {
+        let mut overwritten = self.shard.overwritten.borrow_mut();
+        let written = match overwritten.write(&mut record, &mut self.minter, write) {
             Ok(written) => written,
             Err(refused) => return request.reply.answer(PeerReply::Refused(refused.into())),
         };
+        drop(overwritten);
         if written.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a right was outrun");
         }
@@ -225,7 +227,7 @@ impl StorageShard {
 
     /// The stored form of the merged record; `None` if it was all known.
     fn merged(&self, mut record: Record, incoming: &Record, conflict: Conflict) -> Option<Vec<u8>> {
-        let merged = record.merge(incoming, conflict);
+        let merged = self.shard.overwritten.borrow_mut().merge(&mut record, incoming, conflict);
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
         }
