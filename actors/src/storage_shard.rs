@@ -6,6 +6,9 @@
 //! Writes gather while the mailbox is drained and go out in one write(2); only then are their
 //! answers sent, so that no dot leaves the shard before its record is written.
 
+mod hints;
+mod telling;
+
 use std::{rc::Rc, sync::Arc};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
@@ -13,26 +16,25 @@ use bytes::Bytes;
 use henge_kernel::{
     causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
     coordination::{Failure, Generation, RequestError},
-    id::ShardUid,
+    handoff::HintIndex,
+    id::{NodeId, ShardUid},
     key::{Key, Token},
     membership::StorageState,
     time::Instant,
 };
 use tracing::{error, warn};
 
+use self::hints::Kept;
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
     messages::{
         coordinator::ReplyTo,
         gossip_membership::StorageChanged,
-        storage_shard::{
-            CloseShard, CountBuckets, InspectRecord, ListKeys, MintRecord, ReadRecord, StoreRecord,
-        },
+        storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
     },
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
-    storage_reports::{list_keys, replica_report},
     wire::{Minted, PeerReply},
 };
 
@@ -61,6 +63,8 @@ pub struct StorageShard {
     engine: Box<dyn Engine>,
     suspect: bool,
     minter: Minter,
+    /// What is kept for homes that are away: a mirror of the marks in the log.
+    hints: HintIndex,
     batch: Batch,
     syncing: bool,
     /// The node stops: what were written now might never be synced.
@@ -70,9 +74,20 @@ pub struct StorageShard {
 /// What waits for the next write(2).
 #[derive(Default)]
 struct Batch {
-    writes: Vec<(Token, Key, Vec<u8>)>,
+    writes: Vec<Waiting>,
     answers: Vec<(ReplyTo, PeerReply)>,
     bytes: usize,
+    /// Bytes of the records among them that bear marks.
+    hint_bytes: u64,
+}
+
+/// A record that waits to be written.
+struct Waiting {
+    token: Token,
+    key: Key,
+    payload: Vec<u8>,
+    /// For whom it is kept, if it bears marks.
+    kept: Option<Kept>,
 }
 
 /// To itself: the mailbox has been drained, write the batch.
@@ -91,8 +106,19 @@ impl StorageShard {
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, open: OpenEngine, opened: Opened) -> Self {
         let Opened { engine, suspect } = opened;
         let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
-        let batch = Batch::default();
-        Self { me, shard, open, engine, suspect, minter, batch, syncing: false, closed: false }
+        let hints = hints::rebuild(&shard, engine.as_ref());
+        Self {
+            me,
+            shard,
+            open,
+            engine,
+            suspect,
+            minter,
+            hints,
+            batch: Batch::default(),
+            syncing: false,
+            closed: false,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -120,12 +146,13 @@ impl StorageShard {
     }
 
     /// The record into which another home's is merged. One that does not hold is replaced: its
-    /// bytes are lost anyway. One that holds, but is not understood, is not.
+    /// bytes are lost anyway; the marks are known without it. One that holds, but is not understood,
+    /// is not.
     fn load_to_merge(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
         self.write_if_waiting(token);
         match self.engine.get(token, key) {
             Ok(Some(payload)) => self.decode(key, &payload),
-            Ok(None) | Err(StorageError::Corrupt { .. }) => Ok(Record::default()),
+            Ok(None) | Err(StorageError::Corrupt { .. }) => Ok(self.marked_as_known(key)),
             Err(error) => Err(error),
         }
     }
@@ -153,8 +180,8 @@ impl StorageShard {
         if self.closed || self.is_outdated(&request) {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
-        let MintRecord { key, context, content, write_id, expires_at, conflict, limits, .. } =
-            request;
+        let MintRecord { key, context, content, write_id, expires_at, stands_in_for, .. } = request;
+        let MintRecord { conflict, limits, .. } = request;
         let token = key.token();
         let mut record = match self.load(token, &key) {
             Ok(record) => record,
@@ -174,17 +201,21 @@ impl StorageShard {
         if written.minted && written.versions >= RecordLimits::default().versions_warn {
             warn!(target: STORAGE, shard = self.shard.index, siblings = written.versions, "a key has many siblings");
         }
+        let marked = stands_in_for.is_some_and(|home| record.mark(home));
         let mut payload = Vec::new();
         record.encode_own(&mut payload);
         let own = payload.len();
         record.encode_replicated(&mut payload);
         let encoded = Bytes::copy_from_slice(&payload[own..]);
-        let minted = written.minted;
+        if self.is_full_of_hints(stands_in_for, &key, payload.len()) {
+            return request.reply.answer(PeerReply::Failed(Failure::Refused));
+        }
+        let (changed, kept) = (written.minted || marked, Kept::of(&record));
         let generation = GENERATION;
         let record = Arc::new(record);
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
-        if minted {
-            self.enqueue(token, key, payload, request.reply, answer);
+        if changed {
+            self.enqueue(Waiting { token, key, payload, kept }, request.reply, answer);
         } else {
             request.reply.answer(answer);
         }
@@ -215,40 +246,45 @@ impl StorageShard {
             Ok(record) => record,
             Err(error) => return request.reply.answer(refusal(&error)),
         };
-        match self.merged(record, &incoming, request.conflict) {
-            None => request.reply.answer(PeerReply::Stored),
-            Some(payload) => {
-                self.enqueue(token, request.key, payload, request.reply, PeerReply::Stored);
+        let StoreRecord { key, conflict, stands_in_for, reply, .. } = request;
+        match self.merged(record, &incoming, conflict, stands_in_for) {
+            None => reply.answer(PeerReply::Stored),
+            Some((payload, _)) if self.is_full_of_hints(stands_in_for, &key, payload.len()) => {
+                reply.answer(PeerReply::Failed(Failure::Refused));
+            }
+            Some((payload, kept)) => {
+                self.enqueue(Waiting { token, key, payload, kept }, reply, PeerReply::Stored);
             }
         }
     }
 
-    /// The stored form of the merged record; `None` if it was all known.
-    fn merged(&self, mut record: Record, incoming: &Record, conflict: Conflict) -> Option<Vec<u8>> {
+    /// The stored form of the merged record, and for whom it is kept; `None` if it was all known.
+    fn merged(
+        &self,
+        mut record: Record,
+        incoming: &Record,
+        conflict: Conflict,
+        stands_in_for: Option<NodeId>,
+    ) -> Option<(Vec<u8>, Option<Kept>)> {
         let merged = record.merge(incoming, conflict);
+        let marked = stands_in_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
         }
         if merged.clashes > 0 {
             error!(target: STORAGE, shard = self.shard.index, clashes = merged.clashes, "one dot names two values");
         }
-        (merged.changed || merged.amnesia).then(|| {
+        (merged.changed || merged.amnesia || marked).then(|| {
             let mut payload = Vec::new();
             record.encode_stored(&mut payload);
-            payload
+            (payload, Kept::of(&record))
         })
     }
 
-    fn enqueue(
-        &mut self,
-        token: Token,
-        key: Key,
-        payload: Vec<u8>,
-        reply: ReplyTo,
-        answer: PeerReply,
-    ) {
-        self.batch.bytes += payload.len();
-        self.batch.writes.push((token, key, payload));
+    fn enqueue(&mut self, waiting: Waiting, reply: ReplyTo, answer: PeerReply) {
+        self.batch.bytes += waiting.payload.len();
+        self.batch.hint_bytes += waiting.hint_bytes();
+        self.batch.writes.push(waiting);
         self.batch.answers.push((reply, answer));
         if self.batch.bytes >= BATCH_BYTES {
             self.write_batch();
@@ -256,7 +292,7 @@ impl StorageShard {
     }
 
     fn write_if_waiting(&mut self, token: Token) {
-        if self.batch.writes.iter().any(|(waiting, ..)| *waiting == token) {
+        if self.batch.writes.iter().any(|waiting| waiting.token == token) {
             self.write_batch();
         }
     }
@@ -266,14 +302,20 @@ impl StorageShard {
         if writes.is_empty() {
             return;
         }
-        let payloads: Vec<[&[u8]; 1]> = writes.iter().map(|(.., payload)| [&payload[..]]).collect();
+        let payloads: Vec<[&[u8]; 1]> =
+            writes.iter().map(|waiting| [&waiting.payload[..]]).collect();
         let changes: Vec<Change<'_>> = writes
             .iter()
             .zip(&payloads)
-            .map(|((token, key, _), payload)| Change::Record { token: *token, key, payload })
+            .map(|(Waiting { token, key, .. }, payload)| Change::Record {
+                token: *token,
+                key,
+                payload,
+            })
             .collect();
         match self.engine.append(&changes) {
             Ok(_) => {
+                self.index_hints(writes);
                 for (reply, answer) in answers {
                     reply.answer(answer);
                 }
@@ -350,6 +392,7 @@ impl Supervised for StorageShard {
         }
         let uid = ShardUid(self.shard.commons.environment.entropy.draw("shard uid"));
         self.minter = Minter::new(uid);
+        self.hints = hints::rebuild(&self.shard, self.engine.as_ref());
         self.batch = Batch::default();
         self.syncing = false;
     }
@@ -424,50 +467,6 @@ impl Handler<Told<Synced>> for StorageShard {
             self.engine.poison(&error);
             self.judge();
         }
-    }
-}
-
-impl Handler<Told<ListKeys>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<ListKeys>, _: &mut Self::Context) {
-        let (request, _handling) = self.me.open(told);
-        if self.is_late(request.deadline) {
-            return request.reply.forget();
-        }
-        self.write_batch();
-        let commons = &self.shard.commons;
-        let partitions = commons.cluster.load().ring.partitions();
-        let wall = commons.environment.clock.wall();
-        let listed =
-            list_keys(self.engine.as_ref(), partitions, request.partition, &request.range, wall);
-        request.reply.answer(PeerReply::Listed(listed));
-    }
-}
-
-impl Handler<Told<InspectRecord>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<InspectRecord>, _: &mut Self::Context) {
-        let (request, _handling) = self.me.open(told);
-        let report = self
-            .load(request.key.token(), &request.key)
-            .map(|record| replica_report(&self.shard.commons, &request.key, &record));
-        // An asker that has gone wants no report.
-        let _ = request.outcome.send(report.map_err(|error| RequestError::NotReady {
-            reason: format!("the record cannot be read: {error}").into(),
-        }));
-    }
-}
-
-impl Handler<Told<CountBuckets>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<CountBuckets>, _: &mut Self::Context) {
-        let (request, _handling) = self.me.open(told);
-        // What waits to be written counts.
-        self.write_batch();
-        let _ = request.outcome.send(self.engine.buckets());
     }
 }
 

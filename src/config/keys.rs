@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use henge_actors::settings::{
-    Address, ClusterName, ClusterSettings, DEFAULT_LISTEN, InvalidSettings, LayoutEntry,
-    LimitSettings, MembershipSettings, NodeSettings, RingSettings, Settings, ShardCount,
-    StorageSettings, TelemetrySettings, TlsSettings,
+    Address, ClusterName, ClusterSettings, DEFAULT_LISTEN, HandoffSettings, InvalidSettings,
+    LayoutEntry, LimitSettings, MembershipSettings, NodeSettings, RingSettings, Settings,
+    ShardCount, StorageSettings, TelemetrySettings, TlsSettings,
 };
 use henge_kernel::{
     bucket::{BucketChange, BucketProperties, Setting, Violations},
@@ -31,6 +31,7 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
     let ring = read_ring(reader);
     let defaults = read_defaults(reader);
     let storage = read_storage(reader);
+    let handoff = read_handoff(reader);
     let membership = read_membership(reader);
     let tls = read_tls(reader);
     let http = read_http(reader);
@@ -42,6 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
         ring,
         defaults,
         storage,
+        handoff,
         membership,
         tls,
         limits,
@@ -191,6 +193,13 @@ fn read_storage(reader: &mut Reader<'_>) -> StorageSettings {
     StorageSettings {
         segment_bytes: reader.size("storage.segment_bytes", default.segment_bytes),
         sync_interval: reader.span("storage.sync_interval", default.sync_interval),
+    }
+}
+
+fn read_handoff(reader: &mut Reader<'_>) -> HandoffSettings {
+    let default = HandoffSettings::default();
+    HandoffSettings {
+        hint_bytes_max: reader.size("handoff.hint_bytes_max", default.hint_bytes_max),
     }
 }
 

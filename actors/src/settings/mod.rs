@@ -47,6 +47,8 @@ pub struct Settings {
     pub defaults: BucketProperties,
     /// How the log writes.
     pub storage: StorageSettings,
+    /// What is kept for nodes that are away.
+    pub handoff: HandoffSettings,
     /// How failures are detected.
     pub membership: MembershipSettings,
     /// Where the certificates are.
@@ -77,6 +79,7 @@ impl Settings {
             ring: RingSettings::default(),
             defaults: BucketProperties::default(),
             storage: StorageSettings::default(),
+            handoff: HandoffSettings::default(),
             membership: MembershipSettings::default(),
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
@@ -186,6 +189,21 @@ pub struct StorageSettings {
 impl Default for StorageSettings {
     fn default() -> Self {
         Self { segment_bytes: 64 << 20, sync_interval: Duration::from_millis(100) }
+    }
+}
+
+/// `[handoff]`: what a node keeps for homes that are away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandoffSettings {
+    /// Bytes that a shard keeps for homes that are away, each record with 256 more, a record for two
+    /// homes twice; 64 KiB to 1 TiB, default 4 GiB. Past it new copies are refused and do not count;
+    /// none that was acknowledged is dropped.
+    pub hint_bytes_max: u64,
+}
+
+impl Default for HandoffSettings {
+    fn default() -> Self {
+        Self { hint_bytes_max: 4 << 30 }
     }
 }
 

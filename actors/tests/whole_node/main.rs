@@ -8,6 +8,7 @@ mod embedding;
 mod failure;
 mod observing;
 mod requests;
+mod sloppy;
 mod soak;
 mod storage;
 mod strangers;

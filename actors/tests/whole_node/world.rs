@@ -259,6 +259,19 @@ impl World {
         }
     }
 
+    /// Waits until a node keeps a key for that many homes.
+    pub async fn until_marked(&self, node: &str, text: &str, homes: usize) {
+        for _ in 0..2_000 {
+            let report = self.node(node).replica(&key(text)).await.unwrap();
+            if report.marks.len() == homes {
+                return;
+            }
+            pass(1).await;
+        }
+        let report = self.node(node).replica(&key(text)).await;
+        panic!("{node} does not keep {text} for {homes} homes: {report:?}");
+    }
+
     /// The digests of a key at all running nodes.
     pub async fn digests(&self, key: &Key) -> Vec<Option<String>> {
         let mut digests = Vec::new();
