@@ -6,6 +6,7 @@
 //! Writes gather while the mailbox is drained and go out in one write(2); only then are their
 //! answers sent, so that no dot leaves the shard before its record is written.
 
+mod durable;
 mod hints;
 mod telling;
 
@@ -24,7 +25,7 @@ use henge_kernel::{
 };
 use tracing::{error, warn};
 
-use self::hints::Kept;
+use self::{durable::Awaited, hints::Kept};
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
@@ -66,6 +67,8 @@ pub struct StorageShard {
     /// What is kept for homes that are away: a mirror of the marks in the log.
     hints: HintIndex,
     batch: Batch,
+    /// Answers that go out when what they speak of is synced.
+    awaited: Vec<Awaited>,
     syncing: bool,
     /// The node stops: what were written now might never be synced.
     closed: bool,
@@ -75,19 +78,29 @@ pub struct StorageShard {
 #[derive(Default)]
 struct Batch {
     writes: Vec<Waiting>,
-    answers: Vec<(ReplyTo, PeerReply)>,
+    answers: Vec<Answer>,
     bytes: usize,
     /// Bytes of the records among them that bear marks.
     hint_bytes: u64,
 }
 
-/// A record that waits to be written.
+/// A change that waits to be written.
 struct Waiting {
     token: Token,
     key: Key,
-    payload: Vec<u8>,
+    /// `None` removes the record.
+    payload: Option<Vec<u8>>,
     /// For whom it is kept, if it bears marks.
     kept: Option<Kept>,
+    /// Whose mark was taken off it.
+    released: Option<NodeId>,
+}
+
+/// What is said when a change is written, or only when it is synced.
+struct Answer {
+    reply: ReplyTo,
+    answer: PeerReply,
+    durable: bool,
 }
 
 /// To itself: the mailbox has been drained, write the batch.
@@ -116,6 +129,7 @@ impl StorageShard {
             minter,
             hints,
             batch: Batch::default(),
+            awaited: Vec::new(),
             syncing: false,
             closed: false,
         }
@@ -215,7 +229,8 @@ impl StorageShard {
         let record = Arc::new(record);
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if changed {
-            self.enqueue(Waiting { token, key, payload, kept }, request.reply, answer);
+            let answer = Answer { reply: request.reply, answer, durable: false };
+            self.enqueue(Waiting::record(token, key, payload, kept), Some(answer));
         } else {
             request.reply.answer(answer);
         }
@@ -246,14 +261,16 @@ impl StorageShard {
             Ok(record) => record,
             Err(error) => return request.reply.answer(refusal(&error)),
         };
-        let StoreRecord { key, conflict, stands_in_for, reply, .. } = request;
+        let StoreRecord { key, conflict, stands_in_for, durable, reply, .. } = request;
+        let answer = PeerReply::Stored;
         match self.merged(record, &incoming, conflict, stands_in_for) {
-            None => reply.answer(PeerReply::Stored),
+            None => self.acknowledge(Answer { reply, answer, durable }),
             Some((payload, _)) if self.is_full_of_hints(stands_in_for, &key, payload.len()) => {
                 reply.answer(PeerReply::Failed(Failure::Refused));
             }
             Some((payload, kept)) => {
-                self.enqueue(Waiting { token, key, payload, kept }, reply, PeerReply::Stored);
+                let answer = Answer { reply, answer, durable };
+                self.enqueue(Waiting::record(token, key, payload, kept), Some(answer));
             }
         }
     }
@@ -281,11 +298,11 @@ impl StorageShard {
         })
     }
 
-    fn enqueue(&mut self, waiting: Waiting, reply: ReplyTo, answer: PeerReply) {
-        self.batch.bytes += waiting.payload.len();
+    fn enqueue(&mut self, waiting: Waiting, answer: Option<Answer>) {
+        self.batch.bytes += waiting.bytes();
         self.batch.hint_bytes += waiting.hint_bytes();
         self.batch.writes.push(waiting);
-        self.batch.answers.push((reply, answer));
+        self.batch.answers.extend(answer);
         if self.batch.bytes >= BATCH_BYTES {
             self.write_batch();
         }
@@ -302,22 +319,21 @@ impl StorageShard {
         if writes.is_empty() {
             return;
         }
-        let payloads: Vec<[&[u8]; 1]> =
-            writes.iter().map(|waiting| [&waiting.payload[..]]).collect();
+        let payloads: Vec<Option<[&[u8]; 1]>> =
+            writes.iter().map(|waiting| waiting.payload.as_deref().map(|bytes| [bytes])).collect();
         let changes: Vec<Change<'_>> = writes
             .iter()
             .zip(&payloads)
-            .map(|(Waiting { token, key, .. }, payload)| Change::Record {
-                token: *token,
-                key,
-                payload,
+            .map(|(Waiting { token, key, .. }, payload)| match payload {
+                Some(payload) => Change::Record { token: *token, key, payload },
+                None => Change::Removal { token: *token, key },
             })
             .collect();
         match self.engine.append(&changes) {
             Ok(_) => {
                 self.index_hints(writes);
-                for (reply, answer) in answers {
-                    reply.answer(answer);
+                for answer in answers {
+                    self.acknowledge(answer);
                 }
             }
             Err(error) => {
@@ -327,8 +343,8 @@ impl StorageShard {
                     PeerReply::Failed(_) => PeerReply::Failed(Failure::Lost),
                     refused => refused,
                 };
-                for (reply, _) in answers {
-                    reply.answer(answer.clone());
+                for told in answers {
+                    told.reply.answer(answer.clone());
                 }
                 self.judge();
             }
@@ -344,15 +360,6 @@ impl StorageShard {
         }
         let state = if poisoned.is_some() { StorageState::Poisoned } else { StorageState::Ok };
         self.shard.tell_membership(StorageChanged { shard: self.shard.index, state });
-    }
-
-    fn request_sync(&mut self) {
-        if self.syncing || self.engine.counts().unsynced_bytes == 0 {
-            return;
-        }
-        self.syncing = true;
-        let me = self.me.clone();
-        self.engine.request_sync(Box::new(move |outcome| me.tell(Synced(outcome))));
     }
 }
 
@@ -394,7 +401,9 @@ impl Supervised for StorageShard {
         self.minter = Minter::new(uid);
         self.hints = hints::rebuild(&self.shard, self.engine.as_ref());
         self.batch = Batch::default();
+        self.awaited.clear();
         self.syncing = false;
+        self.tell_hinted();
     }
 }
 
@@ -452,21 +461,6 @@ impl Handler<WriteBatch> for StorageShard {
 
     fn handle(&mut self, _: WriteBatch, _: &mut Self::Context) {
         self.write_batch();
-    }
-}
-
-impl Handler<Told<Synced>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<Synced>, _: &mut Self::Context) {
-        let (Synced(outcome), _handling) = self.me.open(told);
-        self.syncing = false;
-        if let Err(error) = outcome {
-            error!(target: STORAGE, shard = self.shard.index, %error, "a sync failed");
-            // It may have been asked for before a fall, of the same files.
-            self.engine.poison(&error);
-            self.judge();
-        }
     }
 }
 

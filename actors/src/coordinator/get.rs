@@ -103,6 +103,7 @@ impl Coordinator {
                         record: encoded,
                         generation,
                         stands_in_for: None,
+                        durable: false,
                         conflict,
                         deadline,
                         reply,
@@ -113,6 +114,7 @@ impl Coordinator {
                         record: encoded,
                         generation,
                         stands_in_for: None,
+                        durable: false,
                         properties,
                     };
                     self.send(node, request, deadline, None);

@@ -99,13 +99,20 @@ impl Coordinator {
                         record,
                         generation,
                         stands_in_for,
+                        durable: false,
                         conflict,
                         deadline,
                         reply,
                     });
                 } else {
-                    let request =
-                        PeerRequest::Store { key, record, generation, stands_in_for, properties };
+                    let request = PeerRequest::Store {
+                        key,
+                        record,
+                        generation,
+                        stands_in_for,
+                        durable: false,
+                        properties,
+                    };
                     self.send(node, request, deadline, Some(reply));
                 }
             }

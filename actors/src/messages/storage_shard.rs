@@ -66,6 +66,8 @@ pub struct StoreRecord {
     pub generation: Generation,
     /// The home for which this node, a fallback, keeps the record.
     pub stands_in_for: Option<NodeId>,
+    /// Whether to answer only after fdatasync.
+    pub durable: bool,
     /// What becomes of concurrent versions in this bucket.
     pub conflict: Conflict,
     /// After this moment nobody waits.
@@ -101,6 +103,43 @@ pub struct InspectRecord {
 pub struct CountBuckets {
     /// Who waits.
     pub outcome: oneshot::Sender<Vec<(Bytes, u64)>>,
+}
+
+/// Say for which homes records are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct ListHinted;
+
+/// Say which records are kept for a home.
+#[derive(Debug)]
+pub struct FetchHints {
+    /// The home.
+    pub home: NodeId,
+    /// Only behind this key.
+    pub after: Option<Key>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Read records that are kept for a home.
+#[derive(Debug)]
+pub struct ReadHints {
+    /// The home.
+    pub home: NodeId,
+    /// To whom they are to be sent.
+    pub to: NodeId,
+    /// Whose records.
+    pub keys: Vec<Key>,
+}
+
+/// Take a home's mark off a record, unless it has changed since it was sent.
+#[derive(Debug)]
+pub struct ReleaseHint {
+    /// The home, which has the record on its disk.
+    pub home: NodeId,
+    /// Whose record.
+    pub key: Key,
+    /// What was acknowledged.
+    pub digest: Digest,
 }
 
 /// Write out what waits and sync the log; the shard takes no more writes.

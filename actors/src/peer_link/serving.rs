@@ -55,13 +55,14 @@ impl PeerLink {
             PeerRequest::Read { key, known, .. } => {
                 storage.tell(ReadRecord { key, known, deadline, reply });
             }
-            PeerRequest::Store { key, record, generation, stands_in_for, .. } => {
+            PeerRequest::Store { key, record, generation, stands_in_for, durable, .. } => {
                 let conflict = cluster.buckets.properties(key.bucket()).conflict;
                 storage.tell(StoreRecord {
                     key,
                     record,
                     generation,
                     stands_in_for,
+                    durable,
                     conflict,
                     deadline,
                     reply,

@@ -4,20 +4,30 @@
 //! the log, so there is nothing that could come apart. The index in memory mirrors them, and
 //! changes only when the entry is written.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
+use actix::{AsyncContext as _, Handler};
+use bytes::Bytes;
 use henge_kernel::{
     causality::{Digest, Record},
-    handoff::{HintIndex, hint::Hint},
+    handoff::{
+        HintIndex,
+        hint::{Hint, Released, release},
+    },
     id::{NodeId, ShardUid},
-    key::Key,
+    key::{Key, Token},
     time::WallMillis,
 };
 use tracing::{error, info, warn};
 
-use super::{StorageShard, Waiting};
+use super::{GENERATION, StorageShard, Waiting, WriteBatch};
 use crate::{
+    actor_ref::Told,
     events::STORAGE,
+    messages::{
+        hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead},
+        storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
+    },
     shard::Shard,
     storage::{Engine, KeyRange},
 };
@@ -37,8 +47,16 @@ impl Kept {
 }
 
 impl Waiting {
+    pub(super) fn record(token: Token, key: Key, payload: Vec<u8>, kept: Option<Kept>) -> Self {
+        Self { token, key, payload: Some(payload), kept, released: None }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.payload.as_ref().map_or(0, Vec::len)
+    }
+
     pub(super) fn hint_bytes(&self) -> u64 {
-        self.kept.as_ref().map_or(0, |_| self.payload.len() as u64)
+        self.kept.as_ref().map_or(0, |_| self.bytes() as u64)
     }
 }
 
@@ -64,15 +82,133 @@ impl StorageShard {
         record
     }
 
-    /// Takes in what was written.
+    /// Takes in what was written, and says so to the queue.
     pub(super) fn index_hints(&mut self, written: Vec<Waiting>) {
         let since = self.shard.commons.environment.clock.wall();
-        for Waiting { key, payload, kept, .. } in written {
-            let Some(Kept { homes, digest }) = kept else { continue };
-            let hint = Hint { digest, since, bytes: payload.len() as u64 };
-            for home in homes {
-                self.hints.insert(home, key.clone(), hint);
+        let mut hinted = BTreeSet::new();
+        for waiting in written {
+            let bytes = waiting.hint_bytes();
+            let Waiting { key, kept, released, .. } = waiting;
+            if let Some(home) = released {
+                self.hints.remove(home, &key);
             }
+            let Some(Kept { homes, digest }) = kept else { continue };
+            for home in homes {
+                self.hints.insert(home, key.clone(), Hint { digest, since, bytes });
+                hinted.extend(released.is_none().then_some(home));
+            }
+        }
+        self.tell_queue(hinted);
+    }
+
+    /// Says for whom something is kept.
+    pub(super) fn tell_hinted(&self) {
+        self.tell_queue(self.hints.homes().map(|(home, _)| home));
+    }
+
+    fn tell_queue(&self, homes: impl IntoIterator<Item = NodeId>) {
+        if let Some(queue) = self.shard.handoff() {
+            homes.into_iter().for_each(|home| queue.tell(Hinted { home }));
+        }
+    }
+
+    fn fetch(&self, request: FetchHints) -> HintsFetched {
+        let FetchHints { home, after, limit } = request;
+        let hints = self.hints.of(home, after.as_ref()).take(limit);
+        let hints = hints.map(|(key, hint)| (key.clone(), hint.bytes)).collect();
+        HintsFetched { home, after, hints }
+    }
+
+    /// A record as it goes to a home, if it is there and holds.
+    fn read_hint(&mut self, key: &Key) -> Option<(Bytes, Digest)> {
+        let token = key.token();
+        self.write_if_waiting(token);
+        let payload = self.engine.get(token, key).ok().flatten()?;
+        let part = Record::replicated_part(&payload).ok()?;
+        let record = Record::decode_replicated(&part).ok()?;
+        Some((part, record.digest()))
+    }
+
+    /// Takes a mark off; `None` if the record is to be sent again, or cannot be read.
+    fn release(&mut self, request: &ReleaseHint) -> Option<Waiting> {
+        let ReleaseHint { home, key, digest } = request;
+        let token = key.token();
+        let mut record = self.load(token, key).ok()?;
+        if !record.marks().contains(home) {
+            self.hints.remove(*home, key);
+            return None;
+        }
+        let is_home =
+            self.shard.commons.cluster.load().homes_of(key).contains(&self.shard.commons.node);
+        let payload = match release(&mut record, *home, *digest, is_home) {
+            Released::Kept => {
+                if let Some(queue) = self.shard.handoff() {
+                    queue.tell(HintChanged { home: *home });
+                }
+                return None;
+            }
+            Released::Dropped => None,
+            Released::Unmarked => {
+                let mut payload = Vec::new();
+                record.encode_stored(&mut payload);
+                Some(payload)
+            }
+        };
+        let (key, kept, released) = (key.clone(), Kept::of(&record), Some(*home));
+        Some(Waiting { token, key, payload, kept, released })
+    }
+}
+
+impl Handler<Told<ListHinted>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ListHinted>, _: &mut Self::Context) {
+        let (ListHinted, _handling) = self.me.open(told);
+        self.tell_hinted();
+    }
+}
+
+impl Handler<Told<FetchHints>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<FetchHints>, _: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        if let Some(queue) = self.shard.handoff() {
+            queue.tell(self.fetch(request));
+        }
+    }
+}
+
+impl Handler<Told<ReadHints>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ReadHints>, _: &mut Self::Context) {
+        let (ReadHints { home, to, keys }, _handling) = self.me.open(told);
+        let read = |key: Key| {
+            let record = self.read_hint(&key);
+            (key, record)
+        };
+        let records = keys.into_iter().map(read).collect();
+        if let Some(queue) = self.shard.handoff() {
+            queue.tell(HintsRead { home, to, generation: GENERATION, records });
+        }
+    }
+}
+
+impl Handler<Told<ReleaseHint>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ReleaseHint>, context: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        if self.closed {
+            return;
+        }
+        let first = self.batch.writes.is_empty();
+        if let Some(waiting) = self.release(&request) {
+            self.enqueue(waiting, None);
+        }
+        if first {
+            context.notify(WriteBatch);
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum PeerRequest {
         generation: Generation,
         /// The home for which the receiver, a fallback, is to keep it.
         stands_in_for: Option<NodeId>,
+        /// Whether to answer only when it is on the disk, after fdatasync.
+        durable: bool,
         /// The bucket properties that the asker used.
         properties: Option<RegisterVersion>,
     },
@@ -103,6 +105,7 @@ enum Body<'a> {
         key: WireKey<'a>,
         generation: u64,
         stands_in_for: Option<u64>,
+        durable: bool,
         properties: Option<Named>,
     },
     Write(WriteBody<'a>),
@@ -178,11 +181,12 @@ impl PeerRequest {
                 let properties = properties.map(Named::from);
                 (Body::Read { key: WireKey::of(key), known, properties }, Bytes::new())
             }
-            Self::Store { key, record, generation, stands_in_for, properties } => {
+            Self::Store { key, record, generation, stands_in_for, durable, properties } => {
                 let body = Body::Store {
                     key: WireKey::of(key),
                     generation: generation.0,
                     stands_in_for: stands_in_for.map(|home| home.0),
+                    durable: *durable,
                     properties: properties.map(Named::from),
                 };
                 (body, record.clone())
@@ -223,11 +227,12 @@ impl PeerRequest {
                 known: known.map(Digest),
                 properties: properties.map(RegisterVersion::from),
             },
-            Body::Store { key, generation, stands_in_for, properties } => Self::Store {
+            Body::Store { key, generation, stands_in_for, durable, properties } => Self::Store {
                 key: key.own()?,
                 record: tail,
                 generation: Generation(generation),
                 stands_in_for: stands_in_for.map(NodeId),
+                durable,
                 properties: properties.map(RegisterVersion::from),
             },
             Body::Write(body) => Self::Write(body.own(tail)?),

@@ -6,6 +6,7 @@ mod buckets;
 mod determinism;
 mod embedding;
 mod failure;
+mod handoff;
 mod observing;
 mod requests;
 mod sloppy;

@@ -95,7 +95,9 @@ async fn trouble(world: &mut World, rng: &mut fastrand::Rng) {
             pass(rng.u64(200..3_000)).await;
             world.network.resume(&name(node));
         }
-        3 => world.node(node).plant_panic(NodeHandle::ACTORS[rng.usize(..6)], 0),
+        3 => world
+            .node(node)
+            .plant_panic(NodeHandle::ACTORS[rng.usize(..NodeHandle::ACTORS.len())], 0),
         _ => pass(rng.u64(100..1_000)).await,
     }
 }

@@ -109,6 +109,17 @@ impl World {
         NAMES[..self.plan.nodes].to_vec()
     }
 
+    /// The nodes that run.
+    pub fn running_names(&self) -> Vec<&str> {
+        self.running.keys().map(String::as_str).collect()
+    }
+
+    /// Two nodes hear nothing of each other, in neither direction.
+    pub fn cut(&self, one: &str, other: &str) {
+        self.network.cut_one_way(&name(one), &name(other));
+        self.network.cut_one_way(&name(other), &name(one));
+    }
+
     fn settings(&self, node: &str) -> Settings {
         let cluster = ClusterName::new("simulated").unwrap();
         let mut settings =
