@@ -18,7 +18,6 @@ use henge_kernel::{
         delivery::{BATCH_MAX, DeliveryEffect, DeliveryEvent, Due, SILENCE_MAX},
     },
     id::NodeId,
-    key::Key,
     machine::Machine as _,
     time::Instant,
 };
@@ -195,8 +194,7 @@ impl Handler<Told<HintsFetched>> for HintedHandoffQueue {
 
     fn handle(&mut self, told: Told<HintsFetched>, _: &mut Self::Context) {
         let (HintsFetched { home, after, hints }, _handling) = self.me.open(told);
-        let due = |(key, bytes): (Key, u64)| Due { key, bytes, others: Default::default() };
-        let hints = hints.into_iter().map(due).collect();
+        let hints = hints.into_iter().map(|(key, bytes)| Due::for_home(key, bytes)).collect();
         self.feed(home, DeliveryEvent::Fetched { after, hints });
     }
 }

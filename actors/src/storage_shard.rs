@@ -98,8 +98,8 @@ struct Waiting {
 
 /// What is said when a change is written, or only when it is synced.
 struct Answer {
-    reply: ReplyTo,
-    answer: PeerReply,
+    to: ReplyTo,
+    says: PeerReply,
     durable: bool,
 }
 
@@ -229,7 +229,7 @@ impl StorageShard {
         let record = Arc::new(record);
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if changed {
-            let answer = Answer { reply: request.reply, answer, durable: false };
+            let answer = Answer { to: request.reply, says: answer, durable: false };
             self.enqueue(Waiting::record(token, key, payload, kept), Some(answer));
         } else {
             request.reply.answer(answer);
@@ -262,14 +262,14 @@ impl StorageShard {
             Err(error) => return request.reply.answer(refusal(&error)),
         };
         let StoreRecord { key, conflict, stands_in_for, durable, reply, .. } = request;
-        let answer = PeerReply::Stored;
+        let says = PeerReply::Stored;
         match self.merged(record, &incoming, conflict, stands_in_for) {
-            None => self.acknowledge(Answer { reply, answer, durable }),
+            None => self.acknowledge(Answer { to: reply, says, durable }),
             Some((payload, _)) if self.is_full_of_hints(stands_in_for, &key, payload.len()) => {
                 reply.answer(PeerReply::Failed(Failure::Refused));
             }
             Some((payload, kept)) => {
-                let answer = Answer { reply, answer, durable };
+                let answer = Answer { to: reply, says, durable };
                 self.enqueue(Waiting::record(token, key, payload, kept), Some(answer));
             }
         }
@@ -344,7 +344,7 @@ impl StorageShard {
                     refused => refused,
                 };
                 for told in answers {
-                    told.reply.answer(answer.clone());
+                    told.to.answer(answer.clone());
                 }
                 self.judge();
             }

@@ -31,8 +31,8 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
     let ring = read_ring(reader);
     let defaults = read_defaults(reader);
     let storage = read_storage(reader);
-    let handoff = read_handoff(reader);
     let membership = read_membership(reader);
+    let handoff = read_handoff(reader);
     let tls = read_tls(reader);
     let http = read_http(reader);
     let limits = read_limits(reader);
@@ -43,8 +43,8 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
         ring,
         defaults,
         storage,
-        handoff,
         membership,
+        handoff,
         tls,
         limits,
         telemetry,
@@ -196,13 +196,6 @@ fn read_storage(reader: &mut Reader<'_>) -> StorageSettings {
     }
 }
 
-fn read_handoff(reader: &mut Reader<'_>) -> HandoffSettings {
-    let default = HandoffSettings::default();
-    HandoffSettings {
-        hint_bytes_max: reader.size("handoff.hint_bytes_max", default.hint_bytes_max),
-    }
-}
-
 fn read_membership(reader: &mut Reader<'_>) -> MembershipSettings {
     let default = MembershipSettings::default();
     MembershipSettings {
@@ -211,6 +204,13 @@ fn read_membership(reader: &mut Reader<'_>) -> MembershipSettings {
         suspicion: reader.span("membership.suspicion", default.suspicion),
         announce_to_down_interval: reader
             .span("membership.announce_to_down_interval", default.announce_to_down_interval),
+    }
+}
+
+fn read_handoff(reader: &mut Reader<'_>) -> HandoffSettings {
+    let default = HandoffSettings::default();
+    HandoffSettings {
+        hint_bytes_max: reader.size("handoff.hint_bytes_max", default.hint_bytes_max),
     }
 }
 

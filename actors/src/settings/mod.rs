@@ -47,10 +47,10 @@ pub struct Settings {
     pub defaults: BucketProperties,
     /// How the log writes.
     pub storage: StorageSettings,
-    /// What is kept for nodes that are away.
-    pub handoff: HandoffSettings,
     /// How failures are detected.
     pub membership: MembershipSettings,
+    /// What is kept for homes that are away.
+    pub handoff: HandoffSettings,
     /// Where the certificates are.
     pub tls: TlsSettings,
     /// Bounds against overload.
@@ -79,8 +79,8 @@ impl Settings {
             ring: RingSettings::default(),
             defaults: BucketProperties::default(),
             storage: StorageSettings::default(),
-            handoff: HandoffSettings::default(),
             membership: MembershipSettings::default(),
+            handoff: HandoffSettings::default(),
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
             telemetry: TelemetrySettings::default(),
@@ -192,21 +192,6 @@ impl Default for StorageSettings {
     }
 }
 
-/// `[handoff]`: what a node keeps for homes that are away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HandoffSettings {
-    /// Bytes that a shard keeps for homes that are away, each record with 256 more, a record for two
-    /// homes twice; 64 KiB to 1 TiB, default 4 GiB. Past it new copies are refused and do not count;
-    /// none that was acknowledged is dropped.
-    pub hint_bytes_max: u64,
-}
-
-impl Default for HandoffSettings {
-    fn default() -> Self {
-        Self { hint_bytes_max: 4 << 30 }
-    }
-}
-
 /// `[membership]`: failure detection by SWIM (Das, Gupta, Motivala 2002). The defaults know a dead
 /// peer within 2 s on a local network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +217,21 @@ impl Default for MembershipSettings {
             suspicion: Duration::from_secs(1),
             announce_to_down_interval: Duration::from_millis(500),
         }
+    }
+}
+
+/// `[handoff]`: what a node keeps for homes that are away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandoffSettings {
+    /// Bytes that a shard keeps for homes that are away, each record with 256 more, a record for two
+    /// homes twice; 64 KiB to 1 TiB, default 4 GiB. Past it new copies are refused and do not count;
+    /// none that was acknowledged is dropped.
+    pub hint_bytes_max: u64,
+}
+
+impl Default for HandoffSettings {
+    fn default() -> Self {
+        Self { hint_bytes_max: 4 << 30 }
     }
 }
 

@@ -14,29 +14,29 @@ use crate::{
 /// it was lost.
 pub(super) struct Awaited {
     through: Sequence,
-    reply: ReplyTo,
-    answer: PeerReply,
+    to: ReplyTo,
+    says: PeerReply,
 }
 
 impl StorageShard {
     /// Answers what is written: at once, or when it is synced, which is asked for.
-    pub(super) fn acknowledge(&mut self, Answer { reply, answer, durable }: Answer) {
+    pub(super) fn acknowledge(&mut self, Answer { to, says, durable }: Answer) {
         if !durable {
-            return reply.answer(answer);
+            return to.answer(says);
         }
         // What was known already may not be synced either.
         let through = self.engine.counts().last;
-        self.awaited.push(Awaited { through, reply, answer });
+        self.awaited.push(Awaited { through, to, says });
         self.request_sync();
     }
 
     /// Answers those whose changes are synced.
     fn tell_synced(&mut self) {
         let synced = self.engine.counts().synced;
-        for Awaited { reply, answer, .. } in
+        for Awaited { to, says, .. } in
             self.awaited.extract_if(.., |awaited| awaited.through <= synced)
         {
-            reply.answer(answer);
+            to.answer(says);
         }
     }
 

@@ -272,7 +272,7 @@ impl World {
 
     /// Waits until a node keeps a key for that many homes.
     pub async fn until_marked(&self, node: &str, text: &str, homes: usize) {
-        for _ in 0..2_000 {
+        for _ in 0..20_000 {
             let report = self.node(node).replica(&key(text)).await.unwrap();
             if report.marks.len() == homes {
                 return;
