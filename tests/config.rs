@@ -96,8 +96,8 @@ fn an_unknown_key_names_the_nearest() {
 
 #[test]
 fn an_unknown_section_is_named_once() {
-    let found = violations(&format!("{MINIMAL}[handoff]\nwindow = \"3h\"\nrate = 1\n"));
-    assert_eq!(found, ["7: unknown key handoff"]);
+    let found = violations(&format!("{MINIMAL}[compaction]\nwindow = \"3h\"\nrate = 1\n"));
+    assert_eq!(found, ["7: unknown key compaction"]);
 }
 
 #[test]
@@ -109,6 +109,7 @@ fn wrong_units_and_kinds_are_refused() {
         ("membership.suspicion = \"61s\"", "membership.suspicion is 61s"),
         ("storage.segment_bytes = \"64MB\"", "storage.segment_bytes is \"64MB\""),
         ("storage.segment_bytes = \"1MiB\"", "storage.segment_bytes is 1MiB"),
+        ("handoff.hint_bytes_max = \"1KiB\"", "handoff.hint_bytes_max is 1KiB"),
         ("limits.connections_max = \"many\"", "limits.connections_max is \"many\""),
         ("limits.connections_max = 1.5", "limits.connections_max is a fraction"),
         ("limits.connections_max = -1", "limits.connections_max is -1"),

@@ -21,6 +21,7 @@ use crate::{
     front::Front,
     gossip_membership::GossipMembership,
     handle::NodeHandle,
+    hinted_handoff_queue::HintedHandoffQueue,
     messages::{front::CloseEndpoint, gossip_membership::LeaveCluster, storage_shard::CloseShard},
     peer_link::Peer,
     register_file::RegisterFile,
@@ -291,6 +292,10 @@ fn open_shard(shard: &Rc<Shard>) -> Result<Doors, StartError> {
     shard.set_storage(storage.clone());
     let front =
         shard.start_child(Front::NAME, String::new(), |me| Front::new(me, Rc::clone(shard)));
+    let handoff = shard.start_child(HintedHandoffQueue::NAME, String::new(), |me| {
+        HintedHandoffQueue::new(me, Rc::clone(shard))
+    });
+    shard.set_handoff(handoff);
     Ok(Doors { front, storage })
 }
 

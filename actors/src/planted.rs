@@ -8,6 +8,7 @@ use crate::{
     front::Front,
     gossip_membership::GossipMembership,
     handle::NodeHandle,
+    hinted_handoff_queue::HintedHandoffQueue,
     peer_link::PeerLink,
     ring_manager::RingManager,
     storage_shard::StorageShard,
@@ -36,7 +37,7 @@ macro_rules! panics_on_demand {
 }
 
 panics_on_demand!(Coordinator Front GossipMembership PeerLink RingManager StorageShard);
-panics_on_demand!(NodeSupervisor);
+panics_on_demand!(HintedHandoffQueue NodeSupervisor);
 
 impl Handler<Told<PlantPanicIn>> for Front {
     type Result = ();
@@ -49,6 +50,7 @@ impl Handler<Told<PlantPanicIn>> for Front {
                     link.tell(PlantPanic);
                 }
             }
+            HintedHandoffQueue::NAME => self.shard.handoff().into_iter().for_each(plant),
             Coordinator::NAME => self.shard.lease().tell(PlantPanic),
             _ => unreachable!("{actor} is not reached through the front"),
         }
@@ -65,10 +67,11 @@ where
 impl NodeHandle {
     /// The actors in which [`NodeHandle::plant_panic`] can plant one and that get up again; the
     /// `NodeSupervisor` is another, and does not.
-    pub const ACTORS: [&'static str; 6] = [
+    pub const ACTORS: [&'static str; 7] = [
         Coordinator::NAME,
         Front::NAME,
         GossipMembership::NAME,
+        HintedHandoffQueue::NAME,
         PeerLink::NAME,
         RingManager::NAME,
         StorageShard::NAME,

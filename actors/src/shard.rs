@@ -16,6 +16,7 @@ use crate::{
     commons::Commons,
     coordinator::Coordinator,
     deadline_wheel::DeadlineWheel,
+    hinted_handoff_queue::HintedHandoffQueue,
     links::Links,
     messages::gossip_membership::StorageChanged,
     meter::Meter,
@@ -44,6 +45,7 @@ pub struct Shard {
     /// The door for answers that wait until their clients have read what was sent before.
     pub unread: Arc<Admission>,
     storage: OnceCell<ActorRef<StorageShard>>,
+    handoff: OnceCell<ActorRef<HintedHandoffQueue>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
     /// All coordinators of the shard are measured as one.
     coordinators: Arc<Meter>,
@@ -72,6 +74,7 @@ impl Shard {
             overwritten: RefCell::default(),
             hedging: RefCell::default(),
             storage: OnceCell::new(),
+            handoff: OnceCell::new(),
             tails,
             unread,
             idle: RefCell::default(),
@@ -111,6 +114,23 @@ impl Shard {
     /// The shard's storage.
     pub fn storage(&self) -> &ActorRef<StorageShard> {
         self.storage.get().unwrap_or_else(|| unreachable!("the storage is started first"))
+    }
+
+    /// Names the shard's queue of hints, once.
+    pub fn set_handoff(&self, queue: ActorRef<HintedHandoffQueue>) {
+        let first = self.handoff.set(queue).is_ok();
+        debug_assert!(first, "a shard has one queue of hints");
+    }
+
+    /// The shard's queue of hints, once it is started.
+    pub fn handoff(&self) -> Option<&ActorRef<HintedHandoffQueue>> {
+        self.handoff.get()
+    }
+
+    /// Whether clients take more than half of the places of the shard: what can wait does.
+    pub fn is_busy(&self) -> bool {
+        let places = u64::from(self.commons.settings.limits.requests_in_flight_max);
+        self.commons.doors[usize::from(self.index)].requests() > places / 2
     }
 
     /// Leases a coordinator for one request: an idle one, or a new one. Admission bounds them.

@@ -6,6 +6,10 @@
 //! Writes gather while the mailbox is drained and go out in one write(2); only then are their
 //! answers sent, so that no dot leaves the shard before its record is written.
 
+mod durable;
+mod hints;
+mod telling;
+
 use std::{rc::Rc, sync::Arc};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
@@ -13,26 +17,25 @@ use bytes::Bytes;
 use henge_kernel::{
     causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
     coordination::{Failure, Generation, RequestError},
-    id::ShardUid,
+    handoff::HintIndex,
+    id::{NodeId, ShardUid},
     key::{Key, Token},
     membership::StorageState,
     time::Instant,
 };
 use tracing::{error, warn};
 
+use self::{durable::Awaited, hints::Kept};
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
     messages::{
         coordinator::ReplyTo,
         gossip_membership::StorageChanged,
-        storage_shard::{
-            CloseShard, CountBuckets, InspectRecord, ListKeys, MintRecord, ReadRecord, StoreRecord,
-        },
+        storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
     },
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
-    storage_reports::{list_keys, replica_report},
     wire::{Minted, PeerReply},
 };
 
@@ -61,7 +64,11 @@ pub struct StorageShard {
     engine: Box<dyn Engine>,
     suspect: bool,
     minter: Minter,
+    /// What is kept for homes that are away: a mirror of the marks in the log.
+    hints: HintIndex,
     batch: Batch,
+    /// Answers that go out when what they speak of is synced.
+    awaited: Vec<Awaited>,
     syncing: bool,
     /// The node stops: what were written now might never be synced.
     closed: bool,
@@ -70,9 +77,30 @@ pub struct StorageShard {
 /// What waits for the next write(2).
 #[derive(Default)]
 struct Batch {
-    writes: Vec<(Token, Key, Vec<u8>)>,
-    answers: Vec<(ReplyTo, PeerReply)>,
+    writes: Vec<Waiting>,
+    answers: Vec<Answer>,
     bytes: usize,
+    /// Bytes of the records among them that bear marks.
+    hint_bytes: u64,
+}
+
+/// A change that waits to be written.
+struct Waiting {
+    token: Token,
+    key: Key,
+    /// `None` removes the record.
+    payload: Option<Vec<u8>>,
+    /// For whom it is kept, if it bears marks.
+    kept: Option<Kept>,
+    /// Whose mark was taken off it.
+    released: Option<NodeId>,
+}
+
+/// What is said when a change is written, or only when it is synced.
+struct Answer {
+    to: ReplyTo,
+    says: PeerReply,
+    durable: bool,
 }
 
 /// To itself: the mailbox has been drained, write the batch.
@@ -91,8 +119,20 @@ impl StorageShard {
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, open: OpenEngine, opened: Opened) -> Self {
         let Opened { engine, suspect } = opened;
         let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
-        let batch = Batch::default();
-        Self { me, shard, open, engine, suspect, minter, batch, syncing: false, closed: false }
+        let hints = hints::rebuild(&shard, engine.as_ref());
+        Self {
+            me,
+            shard,
+            open,
+            engine,
+            suspect,
+            minter,
+            hints,
+            batch: Batch::default(),
+            awaited: Vec::new(),
+            syncing: false,
+            closed: false,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -120,12 +160,13 @@ impl StorageShard {
     }
 
     /// The record into which another home's is merged. One that does not hold is replaced: its
-    /// bytes are lost anyway. One that holds, but is not understood, is not.
+    /// bytes are lost anyway; the marks are known without it. One that holds, but is not understood,
+    /// is not.
     fn load_to_merge(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
         self.write_if_waiting(token);
         match self.engine.get(token, key) {
             Ok(Some(payload)) => self.decode(key, &payload),
-            Ok(None) | Err(StorageError::Corrupt { .. }) => Ok(Record::default()),
+            Ok(None) | Err(StorageError::Corrupt { .. }) => Ok(self.marked_as_known(key)),
             Err(error) => Err(error),
         }
     }
@@ -153,8 +194,8 @@ impl StorageShard {
         if self.closed || self.is_outdated(&request) {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
-        let MintRecord { key, context, content, write_id, expires_at, conflict, limits, .. } =
-            request;
+        let MintRecord { key, context, content, write_id, expires_at, stands_in_for, .. } = request;
+        let MintRecord { conflict, limits, .. } = request;
         let token = key.token();
         let mut record = match self.load(token, &key) {
             Ok(record) => record,
@@ -176,17 +217,22 @@ impl StorageShard {
         if written.minted && written.versions >= RecordLimits::default().versions_warn {
             warn!(target: STORAGE, shard = self.shard.index, siblings = written.versions, "a key has many siblings");
         }
+        let marked = stands_in_for.is_some_and(|home| record.mark(home));
         let mut payload = Vec::new();
         record.encode_own(&mut payload);
         let own = payload.len();
         record.encode_replicated(&mut payload);
         let encoded = Bytes::copy_from_slice(&payload[own..]);
-        let minted = written.minted;
+        if self.is_full_of_hints(stands_in_for, &key, payload.len()) {
+            return request.reply.answer(PeerReply::Failed(Failure::Refused));
+        }
+        let (changed, kept) = (written.minted || marked, Kept::of(&record));
         let generation = GENERATION;
         let record = Arc::new(record);
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
-        if minted {
-            self.enqueue(token, key, payload, request.reply, answer);
+        if changed {
+            let answer = Answer { to: request.reply, says: answer, durable: false };
+            self.enqueue(Waiting::record(token, key, payload, kept), Some(answer));
         } else {
             request.reply.answer(answer);
         }
@@ -217,48 +263,55 @@ impl StorageShard {
             Ok(record) => record,
             Err(error) => return request.reply.answer(refusal(&error)),
         };
-        match self.merged(record, &incoming, request.conflict) {
-            None => request.reply.answer(PeerReply::Stored),
-            Some(payload) => {
-                self.enqueue(token, request.key, payload, request.reply, PeerReply::Stored);
+        let StoreRecord { key, conflict, stands_in_for, durable, reply, .. } = request;
+        let says = PeerReply::Stored;
+        match self.merged(record, &incoming, conflict, stands_in_for) {
+            None => self.acknowledge(Answer { to: reply, says, durable }),
+            Some((payload, _)) if self.is_full_of_hints(stands_in_for, &key, payload.len()) => {
+                reply.answer(PeerReply::Failed(Failure::Refused));
+            }
+            Some((payload, kept)) => {
+                let answer = Answer { to: reply, says, durable };
+                self.enqueue(Waiting::record(token, key, payload, kept), Some(answer));
             }
         }
     }
 
-    /// The stored form of the merged record; `None` if it was all known.
-    fn merged(&self, mut record: Record, incoming: &Record, conflict: Conflict) -> Option<Vec<u8>> {
+    /// The stored form of the merged record, and for whom it is kept; `None` if it was all known.
+    fn merged(
+        &self,
+        mut record: Record,
+        incoming: &Record,
+        conflict: Conflict,
+        stands_in_for: Option<NodeId>,
+    ) -> Option<(Vec<u8>, Option<Kept>)> {
         let merged = self.shard.overwritten.borrow_mut().merge(&mut record, incoming, conflict);
+        let marked = stands_in_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
         }
         if merged.clashes > 0 {
             error!(target: STORAGE, shard = self.shard.index, clashes = merged.clashes, "one dot names two values");
         }
-        (merged.changed || merged.amnesia).then(|| {
+        (merged.changed || merged.amnesia || marked).then(|| {
             let mut payload = Vec::new();
             record.encode_stored(&mut payload);
-            payload
+            (payload, Kept::of(&record))
         })
     }
 
-    fn enqueue(
-        &mut self,
-        token: Token,
-        key: Key,
-        payload: Vec<u8>,
-        reply: ReplyTo,
-        answer: PeerReply,
-    ) {
-        self.batch.bytes += payload.len();
-        self.batch.writes.push((token, key, payload));
-        self.batch.answers.push((reply, answer));
+    fn enqueue(&mut self, waiting: Waiting, answer: Option<Answer>) {
+        self.batch.bytes += waiting.bytes();
+        self.batch.hint_bytes += waiting.hint_bytes();
+        self.batch.writes.push(waiting);
+        self.batch.answers.extend(answer);
         if self.batch.bytes >= BATCH_BYTES {
             self.write_batch();
         }
     }
 
     fn write_if_waiting(&mut self, token: Token) {
-        if self.batch.writes.iter().any(|(waiting, ..)| *waiting == token) {
+        if self.batch.writes.iter().any(|waiting| waiting.token == token) {
             self.write_batch();
         }
     }
@@ -268,16 +321,21 @@ impl StorageShard {
         if writes.is_empty() {
             return;
         }
-        let payloads: Vec<[&[u8]; 1]> = writes.iter().map(|(.., payload)| [&payload[..]]).collect();
+        let payloads: Vec<Option<[&[u8]; 1]>> =
+            writes.iter().map(|waiting| waiting.payload.as_deref().map(|bytes| [bytes])).collect();
         let changes: Vec<Change<'_>> = writes
             .iter()
             .zip(&payloads)
-            .map(|((token, key, _), payload)| Change::Record { token: *token, key, payload })
+            .map(|(Waiting { token, key, .. }, payload)| match payload {
+                Some(payload) => Change::Record { token: *token, key, payload },
+                None => Change::Removal { token: *token, key },
+            })
             .collect();
         match self.engine.append(&changes) {
             Ok(_) => {
-                for (reply, answer) in answers {
-                    reply.answer(answer);
+                self.index_hints(writes);
+                for answer in answers {
+                    self.acknowledge(answer);
                 }
             }
             Err(error) => {
@@ -287,8 +345,8 @@ impl StorageShard {
                     PeerReply::Failed(_) => PeerReply::Failed(Failure::Lost),
                     refused => refused,
                 };
-                for (reply, _) in answers {
-                    reply.answer(answer.clone());
+                for told in answers {
+                    told.to.answer(answer.clone());
                 }
                 self.judge();
             }
@@ -304,15 +362,6 @@ impl StorageShard {
         }
         let state = if poisoned.is_some() { StorageState::Poisoned } else { StorageState::Ok };
         self.shard.tell_membership(StorageChanged { shard: self.shard.index, state });
-    }
-
-    fn request_sync(&mut self) {
-        if self.syncing || self.engine.counts().unsynced_bytes == 0 {
-            return;
-        }
-        self.syncing = true;
-        let me = self.me.clone();
-        self.engine.request_sync(Box::new(move |outcome| me.tell(Synced(outcome))));
     }
 }
 
@@ -352,8 +401,11 @@ impl Supervised for StorageShard {
         }
         let uid = ShardUid(self.shard.commons.environment.entropy.draw("shard uid"));
         self.minter = Minter::new(uid);
+        self.hints = hints::rebuild(&self.shard, self.engine.as_ref());
         self.batch = Batch::default();
+        self.awaited.clear();
         self.syncing = false;
+        self.tell_hinted();
     }
 }
 
@@ -411,65 +463,6 @@ impl Handler<WriteBatch> for StorageShard {
 
     fn handle(&mut self, _: WriteBatch, _: &mut Self::Context) {
         self.write_batch();
-    }
-}
-
-impl Handler<Told<Synced>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<Synced>, _: &mut Self::Context) {
-        let (Synced(outcome), _handling) = self.me.open(told);
-        self.syncing = false;
-        if let Err(error) = outcome {
-            error!(target: STORAGE, shard = self.shard.index, %error, "a sync failed");
-            // It may have been asked for before a fall, of the same files.
-            self.engine.poison(&error);
-            self.judge();
-        }
-    }
-}
-
-impl Handler<Told<ListKeys>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<ListKeys>, _: &mut Self::Context) {
-        let (request, _handling) = self.me.open(told);
-        if self.is_late(request.deadline) {
-            return request.reply.forget();
-        }
-        self.write_batch();
-        let commons = &self.shard.commons;
-        let partitions = commons.cluster.load().ring.partitions();
-        let wall = commons.environment.clock.wall();
-        let listed =
-            list_keys(self.engine.as_ref(), partitions, request.partition, &request.range, wall);
-        request.reply.answer(PeerReply::Listed(listed));
-    }
-}
-
-impl Handler<Told<InspectRecord>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<InspectRecord>, _: &mut Self::Context) {
-        let (request, _handling) = self.me.open(told);
-        let report = self
-            .load(request.key.token(), &request.key)
-            .map(|record| replica_report(&self.shard.commons, &request.key, &record));
-        // An asker that has gone wants no report.
-        let _ = request.outcome.send(report.map_err(|error| RequestError::NotReady {
-            reason: format!("the record cannot be read: {error}").into(),
-        }));
-    }
-}
-
-impl Handler<Told<CountBuckets>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<CountBuckets>, _: &mut Self::Context) {
-        let (request, _handling) = self.me.open(told);
-        // What waits to be written counts.
-        self.write_batch();
-        let _ = request.outcome.send(self.engine.buckets());
     }
 }
 

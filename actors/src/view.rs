@@ -10,6 +10,7 @@ use bytes::Bytes;
 use henge_kernel::{
     bucket::BucketTable,
     id::{NodeId, NodeName},
+    key::Key,
     ring::Ring,
 };
 
@@ -67,6 +68,12 @@ pub struct Site {
 }
 
 impl ClusterView {
+    /// The homes of a key, in the order of the ring.
+    pub fn homes_of(&self, key: &Key) -> &[NodeId] {
+        let partition = key.token().partition(self.ring.partitions());
+        self.ring.homes(partition, self.buckets.properties(key.bucket()).n)
+    }
+
     /// The name of a node, or its id if the layout does not know it.
     pub fn name_of(&self, node: NodeId) -> String {
         self.nodes.get(&node).map_or_else(|| node.to_string(), |site| site.name.to_string())

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use henge_actors::settings::{
-    Address, ClusterName, ClusterSettings, DEFAULT_LISTEN, InvalidSettings, LayoutEntry,
-    LimitSettings, MembershipSettings, NodeSettings, RingSettings, Settings, ShardCount,
-    StorageSettings, TelemetrySettings, TlsSettings,
+    Address, ClusterName, ClusterSettings, DEFAULT_LISTEN, HandoffSettings, InvalidSettings,
+    LayoutEntry, LimitSettings, MembershipSettings, NodeSettings, RingSettings, Settings,
+    ShardCount, StorageSettings, TelemetrySettings, TlsSettings,
 };
 use henge_kernel::{
     bucket::{BucketChange, BucketProperties, Setting, Violations},
@@ -32,6 +32,7 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
     let defaults = read_defaults(reader);
     let storage = read_storage(reader);
     let membership = read_membership(reader);
+    let handoff = read_handoff(reader);
     let tls = read_tls(reader);
     let http = read_http(reader);
     let limits = read_limits(reader);
@@ -43,6 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
         defaults,
         storage,
         membership,
+        handoff,
         tls,
         limits,
         telemetry,
@@ -202,6 +204,13 @@ fn read_membership(reader: &mut Reader<'_>) -> MembershipSettings {
         suspicion: reader.span("membership.suspicion", default.suspicion),
         announce_to_down_interval: reader
             .span("membership.announce_to_down_interval", default.announce_to_down_interval),
+    }
+}
+
+fn read_handoff(reader: &mut Reader<'_>) -> HandoffSettings {
+    let default = HandoffSettings::default();
+    HandoffSettings {
+        hint_bytes_max: reader.size("handoff.hint_bytes_max", default.hint_bytes_max),
     }
 }
 

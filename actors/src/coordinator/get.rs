@@ -100,12 +100,25 @@ impl Coordinator {
                 let encoded = plan.repair.get_or_encode(&record);
                 if node == self.shard.commons.node {
                     let reply = self.reply_to(node);
-                    let store =
-                        StoreRecord { key, record: encoded, generation, conflict, deadline, reply };
-                    self.shard.storage().tell(store);
+                    self.shard.storage().tell(StoreRecord {
+                        key,
+                        record: encoded,
+                        generation,
+                        stands_in_for: None,
+                        durable: false,
+                        conflict,
+                        deadline,
+                        reply,
+                    });
                 } else {
-                    let request =
-                        PeerRequest::Store { key, record: encoded, generation, properties };
+                    let request = PeerRequest::Store {
+                        key,
+                        record: encoded,
+                        generation,
+                        stands_in_for: None,
+                        durable: false,
+                        properties,
+                    };
                     self.send(node, request, deadline, None);
                 }
             }

@@ -46,7 +46,7 @@ pub struct PutPlan {
     pub limits: RecordLimits,
     pub deadline: Instant,
     pub minted: Encoded,
-    /// Whether the put was sent to another home as a whole: what comes back is its outcome.
+    /// Whether the put was sent to another node as a whole: what comes back is its outcome.
     pub forwards: bool,
 }
 
@@ -65,6 +65,10 @@ pub struct Encoded(Option<(Arc<Record>, Bytes)>);
 impl Encoded {
     pub fn set(&mut self, record: &Arc<Record>, bytes: Bytes) {
         self.0 = Some((Arc::clone(record), bytes));
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.0.is_some()
     }
 
     pub fn get_or_encode(&mut self, record: &Arc<Record>) -> Bytes {
@@ -93,10 +97,10 @@ pub fn plan_get(
     let properties = cluster.buckets.properties(key.bucket());
     let read = options.resolve(properties)?;
     let deadline = now.after(read.timeout);
-    let homes = homes_of(shard, &cluster, partition_of_key(&cluster, &key), properties.n);
+    let partition = partition_of_key(&cluster, &key);
     let request = GetRequest {
-        homes,
-        fallbacks: Homes::new(),
+        homes: homes_of(shard, &cluster, partition, properties.n),
+        fallbacks: fallbacks_of(shard, &cluster, partition, properties.n),
         sloppy: read.sloppy,
         node: shard.commons.node,
         quorum: read.quorum,
@@ -163,7 +167,7 @@ pub fn plan_put(
     Ok(plan_write(shard, &cluster, write, (now.after(timeout), patience), false))
 }
 
-/// Plans a put that another node forwarded to this one, a home.
+/// Plans a put that another node forwarded to this one: a home, or a fallback if no home answers.
 pub fn plan_forwarded(
     shard: &Shard,
     now: Instant,
@@ -195,7 +199,7 @@ fn plan_write(
     let may_mint = may_mint(shard, bucket.conflict, &homes);
     let request = PutRequest {
         homes,
-        fallbacks: Homes::new(),
+        fallbacks: fallbacks_of(shard, cluster, partition, bucket.n),
         sloppy: write.sloppy,
         node: shard.commons.node,
         may_mint,
@@ -259,6 +263,17 @@ fn homes_of(shard: &Shard, cluster: &ClusterView, partition: PartitionId, n: u8)
         .collect();
     seats.sort_by_key(|home| home.node != own);
     seats
+}
+
+/// The first `n` nodes after the homes that are not known to be down, in the order of the ring, so
+/// that whoever reads asks those whom somebody else may have written to.
+fn fallbacks_of(shard: &Shard, cluster: &ClusterView, partition: PartitionId, n: u8) -> Homes {
+    let members = shard.commons.members.load();
+    let own = shard.commons.node;
+    let list = cluster.ring.preference_list(partition);
+    let others = list.iter().skip(cluster.ring.homes(partition, n).len());
+    let up = others.filter(|node| **node == own || !members.is_down(**node));
+    up.take(n.into()).map(|node| Home { node: *node, down: false }).collect()
 }
 
 /// A node whose clock is far off its peers' does not mint where stamps decide, as long as another

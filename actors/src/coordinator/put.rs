@@ -26,7 +26,7 @@ use crate::{
     api::{Answer, Got, Written},
     messages::{
         coordinator::{BeginForwarded, BeginPut, Outcome, ReplyTo},
-        storage_shard::MintRecord,
+        storage_shard::{MintRecord, StoreRecord},
     },
     wire::{PeerReply, PeerRequest},
 };
@@ -68,13 +68,14 @@ impl Coordinator {
         let Task::Put(putting) = &mut self.task else { return };
         let Putting { plan, asker } = putting.as_mut();
         match effect {
-            PutEffect::Mint { .. } => {
+            PutEffect::Mint { stands_in_for } => {
                 let mint = MintRecord {
                     key: plan.write.key.clone(),
                     context: plan.write.context.clone(),
                     content: plan.write.content.clone(),
                     write_id: plan.write.write_id,
                     expires_at: plan.write.expires_at,
+                    stands_in_for,
                     properties: plan.write.properties,
                     conflict: plan.conflict,
                     limits: plan.limits,
@@ -87,15 +88,33 @@ impl Coordinator {
                 };
                 self.shard.storage().tell(mint);
             }
-            PutEffect::StoreAt { node, record, .. } => {
-                let request = PeerRequest::Store {
-                    key: plan.write.key.clone(),
-                    record: plan.minted.get_or_encode(&record.record),
-                    generation: record.generation,
-                    properties: plan.write.properties,
-                };
-                let deadline = plan.deadline;
-                self.send(node, request, deadline, Some(self.reply_to(node)));
+            PutEffect::StoreAt { node, stands_in_for, record } => {
+                let (key, deadline) = (plan.write.key.clone(), plan.deadline);
+                let (generation, properties) = (record.generation, plan.write.properties);
+                let (record, conflict) = (plan.minted.get_or_encode(&record.record), plan.conflict);
+                let reply = self.reply_to(node);
+                if node == self.shard.commons.node {
+                    self.shard.storage().tell(StoreRecord {
+                        key,
+                        record,
+                        generation,
+                        stands_in_for,
+                        durable: false,
+                        conflict,
+                        deadline,
+                        reply,
+                    });
+                } else {
+                    let request = PeerRequest::Store {
+                        key,
+                        record,
+                        generation,
+                        stands_in_for,
+                        durable: false,
+                        properties,
+                    };
+                    self.send(node, request, deadline, Some(reply));
+                }
             }
             PutEffect::ForwardTo(node) => {
                 plan.forwards = true;
@@ -116,7 +135,8 @@ impl Coordinator {
     pub(super) fn on_put_reply(&mut self, node: NodeId, reply: PeerReply) {
         let Task::Put(putting) = &mut self.task else { return };
         let plan = &mut putting.plan;
-        let local = node == self.shard.commons.node;
+        // What has minted already, a fallback, can only be asked to stand in for another home.
+        let mints = node == self.shard.commons.node && !plan.minted.is_set();
         let event = match reply {
             PeerReply::Minted(minted) => {
                 let minted = *minted;
@@ -137,12 +157,12 @@ impl Coordinator {
                     Err(_) => PutEvent::Failed { node, failure: Failure::Lost },
                 }
             }
-            PeerReply::Refused(error) if local => PutEvent::MintRefused(error),
+            PeerReply::Refused(error) if mints => PutEvent::MintRefused(error),
             PeerReply::Refused(error) if plan.forwards => {
                 PutEvent::Forwarded { node, outcome: Err(error) }
             }
-            PeerReply::Failed(Failure::Lost) if local => PutEvent::MintFailed,
-            PeerReply::Failed(_) if local => PutEvent::MintUnable,
+            PeerReply::Failed(Failure::Lost) if mints => PutEvent::MintFailed,
+            PeerReply::Failed(_) if mints => PutEvent::MintUnable,
             PeerReply::Failed(failure) => PutEvent::Failed { node, failure },
             _ => PutEvent::Failed { node, failure: Failure::Refused },
         };

@@ -14,7 +14,11 @@ use crate::{
     admission::Permit,
     api::{Answer, Got, KeyRange, Written},
     coordinator::Coordinator,
-    messages::peer_link::SendReply,
+    hinted_handoff_queue::HintedHandoffQueue,
+    messages::{
+        hinted_handoff_queue::{Handed, HandedOver},
+        peer_link::SendReply,
+    },
     peer_link::PeerLink,
     transport::LinkId,
     wire::{ForwardedWrite, ListedKeys, PeerReply},
@@ -117,7 +121,7 @@ pub struct DeadlinePassed {
     pub lease: u64,
 }
 
-/// Who waits for one answer: a coordinator here, or a peer. Dropped unanswered, it says that the
+/// Who waits for one answer: a coordinator or a queue here, or a peer. Dropped unanswered, it says that the
 /// answer was lost, so that nobody waits for an actor that fell.
 #[derive(Debug)]
 pub struct ReplyTo(Option<Whom>);
@@ -128,6 +132,10 @@ enum Whom {
         coordinator: ActorRef<Coordinator>,
         lease: u64,
         from: NodeId,
+    },
+    Handoff {
+        queue: ActorRef<HintedHandoffQueue>,
+        handed: Handed,
     },
     /// With the request's place here, which is given back as the answer goes.
     Peer {
@@ -142,6 +150,11 @@ impl ReplyTo {
     /// The request of `coordinator` under `lease`, asked of `from`.
     pub fn coordinator(coordinator: ActorRef<Coordinator>, lease: u64, from: NodeId) -> Self {
         Self(Some(Whom::Coordinator { coordinator, lease, from }))
+    }
+
+    /// A record that `queue` hands over.
+    pub fn handoff(queue: ActorRef<HintedHandoffQueue>, handed: Handed) -> Self {
+        Self(Some(Whom::Handoff { queue, handed }))
     }
 
     /// The request `correlation` that came from a peer on `link`.
@@ -164,6 +177,7 @@ impl ReplyTo {
             Some(Whom::Coordinator { coordinator, lease, from }) => {
                 coordinator.tell(ReplicaAnswered { lease, from, reply });
             }
+            Some(Whom::Handoff { queue, handed }) => queue.tell(HandedOver { handed, reply }),
             Some(Whom::Peer { peer, link, correlation, .. }) => {
                 peer.tell(SendReply { link, correlation, reply });
             }

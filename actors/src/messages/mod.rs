@@ -13,8 +13,12 @@
 //! | `ReadRecord` `StoreRecord` `ListKeys` | `Coordinator`, `PeerLink` | `StorageShard` | `Read` `Store` `List` |
 //! | `MintRecord` | `Coordinator` | `StorageShard` | |
 //! | `InspectRecord` `CountBuckets` | `NodeHandle`, `RingManager` | `StorageShard` | |
+//! | `ListHinted` `FetchHints` `ReadHints` `ReleaseHint` | `HintedHandoffQueue` | `StorageShard` | |
+//! | `Hinted` `HintsFetched` `HintsRead` `HintChanged` | `StorageShard` | `HintedHandoffQueue` | |
+//! | `HandedOver` | whoever holds its `ReplyTo` | `HintedHandoffQueue` | a reply |
+//! | `HomeReached` | `PeerLink` | `HintedHandoffQueue` | |
 //! | `CloseShard` | `Node` | `StorageShard` | |
-//! | `SendRequest` | `Coordinator` | `PeerLink` | a request |
+//! | `SendRequest` | `Coordinator`, `HintedHandoffQueue` | `PeerLink` | a request |
 //! | `SendReply` | whoever holds its `ReplyTo` | `PeerLink` | a reply |
 //! | `SendControl` | `GossipMembership`, `RingManager`, `PeerLink` | `PeerLink` | a control message |
 //! | `LinkUp` `LinkDown` `DialFailed` `FramesArrived` | the endpoint | `PeerLink` | |
@@ -37,6 +41,7 @@ pub mod client_link;
 pub mod coordinator;
 pub mod front;
 pub mod gossip_membership;
+pub mod hinted_handoff_queue;
 pub mod node_supervisor;
 pub mod peer_link;
 pub mod ring_manager;

@@ -5,7 +5,7 @@ use henge_kernel::{
     bucket::RegisterVersion,
     causality::{Conflict, Content, Context, Digest, RecordLimits},
     coordination::{Generation, RequestError},
-    id::WriteId,
+    id::{NodeId, WriteId},
     key::{Key, PartitionId},
     time::{Instant, WallMillis},
 };
@@ -28,7 +28,7 @@ pub struct ReadRecord {
     pub reply: ReplyTo,
 }
 
-/// Mint a write: this shard is a home of the key.
+/// Mint a write: this node is a home of the key, or a fallback and no home answers.
 #[derive(Debug)]
 pub struct MintRecord {
     /// Which key.
@@ -41,6 +41,8 @@ pub struct MintRecord {
     pub write_id: WriteId,
     /// When the version expires.
     pub expires_at: Option<WallMillis>,
+    /// The home for which this node, a fallback, keeps the record.
+    pub stands_in_for: Option<NodeId>,
     /// The bucket properties under which the write was planned.
     pub properties: Option<RegisterVersion>,
     /// What becomes of concurrent versions in this bucket.
@@ -53,7 +55,7 @@ pub struct MintRecord {
     pub reply: ReplyTo,
 }
 
-/// Merge a record that another home minted or had.
+/// Merge a record that another node minted or had.
 #[derive(Debug)]
 pub struct StoreRecord {
     /// Which key.
@@ -62,6 +64,10 @@ pub struct StoreRecord {
     pub record: Bytes,
     /// The lowest generation under which it was read from a shard.
     pub generation: Generation,
+    /// The home for which this node, a fallback, keeps the record.
+    pub stands_in_for: Option<NodeId>,
+    /// Whether to answer only after fdatasync.
+    pub durable: bool,
     /// What becomes of concurrent versions in this bucket.
     pub conflict: Conflict,
     /// After this moment nobody waits.
@@ -97,6 +103,43 @@ pub struct InspectRecord {
 pub struct CountBuckets {
     /// Who waits.
     pub outcome: oneshot::Sender<Vec<(Bytes, u64)>>,
+}
+
+/// Say for which homes records are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct ListHinted;
+
+/// Say which records are kept for a home.
+#[derive(Debug)]
+pub struct FetchHints {
+    /// The home.
+    pub home: NodeId,
+    /// Only behind this key.
+    pub after: Option<Key>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// Read records that are kept for a home.
+#[derive(Debug)]
+pub struct ReadHints {
+    /// The home.
+    pub home: NodeId,
+    /// To whom they are to be sent.
+    pub to: NodeId,
+    /// Whose records.
+    pub keys: Vec<Key>,
+}
+
+/// Take a home's mark off a record, unless it has changed since it was sent.
+#[derive(Debug)]
+pub struct ReleaseHint {
+    /// The home, which has the record on its disk.
+    pub home: NodeId,
+    /// Whose record.
+    pub key: Key,
+    /// What was acknowledged.
+    pub digest: Digest,
 }
 
 /// Write out what waits and sync the log; the shard takes no more writes.

@@ -55,9 +55,18 @@ impl PeerLink {
             PeerRequest::Read { key, known, .. } => {
                 storage.tell(ReadRecord { key, known, deadline, reply });
             }
-            PeerRequest::Store { key, record, generation, .. } => {
+            PeerRequest::Store { key, record, generation, stands_in_for, durable, .. } => {
                 let conflict = cluster.buckets.properties(key.bucket()).conflict;
-                storage.tell(StoreRecord { key, record, generation, conflict, deadline, reply });
+                storage.tell(StoreRecord {
+                    key,
+                    record,
+                    generation,
+                    stands_in_for,
+                    durable,
+                    conflict,
+                    deadline,
+                    reply,
+                });
             }
             PeerRequest::List { partition, range } => {
                 storage.tell(ListKeys { partition, range, deadline, reply });
@@ -96,6 +105,9 @@ impl PeerLink {
         if partition.shard(self.shard.commons.shards) != self.shard.index {
             return Some(PeerReply::Failed(Failure::Refused));
         }
+        if self.is_no_fallback(cluster, request) {
+            return Some(PeerReply::Failed(Failure::Refused));
+        }
         let naming = cluster.buckets.compare(bucket, named);
         if let Some(register) = naming.newer_here {
             // The peer learns at once what it did not know.
@@ -108,5 +120,15 @@ impl PeerLink {
                 newest: naming.newer_here.map_or(0, |register| register.version.counter),
             })
         })
+    }
+
+    /// Whether this node is asked to keep a record for a node that is no home of the key, or is one
+    /// itself: nobody would ever be given that record.
+    fn is_no_fallback(&self, cluster: &ClusterView, request: &PeerRequest) -> bool {
+        let PeerRequest::Store { key, stands_in_for: Some(home), .. } = request else {
+            return false;
+        };
+        let homes = cluster.homes_of(key);
+        homes.contains(&self.shard.commons.node) || !homes.contains(home)
     }
 }

@@ -49,6 +49,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// How failures are detected.
     pub membership: MembershipSettings,
+    /// What is kept for homes that are away.
+    pub handoff: HandoffSettings,
     /// Where the certificates are.
     pub tls: TlsSettings,
     /// Bounds against overload.
@@ -78,6 +80,7 @@ impl Settings {
             defaults: BucketProperties::default(),
             storage: StorageSettings::default(),
             membership: MembershipSettings::default(),
+            handoff: HandoffSettings::default(),
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
             telemetry: TelemetrySettings::default(),
@@ -214,6 +217,21 @@ impl Default for MembershipSettings {
             suspicion: Duration::from_secs(1),
             announce_to_down_interval: Duration::from_millis(500),
         }
+    }
+}
+
+/// `[handoff]`: what a node keeps for homes that are away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandoffSettings {
+    /// Bytes that a shard keeps for homes that are away, each record with 256 more, a record for two
+    /// homes twice; 64 KiB to 1 TiB, default 4 GiB. Past it new copies are refused and do not count;
+    /// none that was acknowledged is dropped.
+    pub hint_bytes_max: u64,
+}
+
+impl Default for HandoffSettings {
+    fn default() -> Self {
+        Self { hint_bytes_max: 4 << 30 }
     }
 }
 

@@ -40,6 +40,10 @@ pub enum PeerRequest {
         record: Bytes,
         /// The lowest generation under which it was read.
         generation: Generation,
+        /// The home for which the receiver, a fallback, is to keep it.
+        stands_in_for: Option<NodeId>,
+        /// Whether to answer only when it is on the disk, after fdatasync.
+        durable: bool,
         /// The bucket properties that the asker used.
         properties: Option<RegisterVersion>,
     },
@@ -100,6 +104,8 @@ enum Body<'a> {
     Store {
         key: WireKey<'a>,
         generation: u64,
+        stands_in_for: Option<u64>,
+        durable: bool,
         properties: Option<Named>,
     },
     Write(WriteBody<'a>),
@@ -175,10 +181,15 @@ impl PeerRequest {
                 let properties = properties.map(Named::from);
                 (Body::Read { key: WireKey::of(key), known, properties }, Bytes::new())
             }
-            Self::Store { key, record, generation, properties } => {
-                let properties = properties.map(Named::from);
-                let key = WireKey::of(key);
-                (Body::Store { key, generation: generation.0, properties }, record.clone())
+            Self::Store { key, record, generation, stands_in_for, durable, properties } => {
+                let body = Body::Store {
+                    key: WireKey::of(key),
+                    generation: generation.0,
+                    stands_in_for: stands_in_for.map(|home| home.0),
+                    durable: *durable,
+                    properties: properties.map(Named::from),
+                };
+                (body, record.clone())
             }
             Self::Write(write) => {
                 write.context.encode(&mut context);
@@ -216,10 +227,12 @@ impl PeerRequest {
                 known: known.map(Digest),
                 properties: properties.map(RegisterVersion::from),
             },
-            Body::Store { key, generation, properties } => Self::Store {
+            Body::Store { key, generation, stands_in_for, durable, properties } => Self::Store {
                 key: key.own()?,
                 record: tail,
                 generation: Generation(generation),
+                stands_in_for: stands_in_for.map(NodeId),
+                durable,
                 properties: properties.map(RegisterVersion::from),
             },
             Body::Write(body) => Self::Write(body.own(tail)?),

@@ -80,6 +80,8 @@ fn requests() -> Vec<PeerRequest> {
             key: key(),
             record: Bytes::from_static(b"record"),
             generation: Generation(2),
+            stands_in_for: Some(NodeId(u64::MAX)),
+            durable: true,
             properties: Some(version()),
         },
         write(Content::Value(value)),

@@ -109,6 +109,17 @@ impl World {
         NAMES[..self.plan.nodes].to_vec()
     }
 
+    /// The nodes that run.
+    pub fn running_names(&self) -> Vec<&str> {
+        self.running.keys().map(String::as_str).collect()
+    }
+
+    /// Two nodes hear nothing of each other, in neither direction.
+    pub fn cut(&self, one: &str, other: &str) {
+        self.network.cut_one_way(&name(one), &name(other));
+        self.network.cut_one_way(&name(other), &name(one));
+    }
+
     fn settings(&self, node: &str) -> Settings {
         let cluster = ClusterName::new("simulated").unwrap();
         let mut settings =
@@ -257,6 +268,19 @@ impl World {
                 pass(10).await;
             }
         }
+    }
+
+    /// Waits until a node keeps a key for that many homes.
+    pub async fn until_marked(&self, node: &str, text: &str, homes: usize) {
+        for _ in 0..20_000 {
+            let report = self.node(node).replica(&key(text)).await.unwrap();
+            if report.marks.len() == homes {
+                return;
+            }
+            pass(1).await;
+        }
+        let report = self.node(node).replica(&key(text)).await;
+        panic!("{node} does not keep {text} for {homes} homes: {report:?}");
     }
 
     /// The digests of a key at all running nodes.

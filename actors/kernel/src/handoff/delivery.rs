@@ -44,6 +44,13 @@ pub struct Due {
     pub others: SmallVec<[NodeId; 6]>,
 }
 
+impl Due {
+    /// A hint that only its home is to get.
+    pub fn for_home(key: Key, bytes: u64) -> Self {
+        Self { key, bytes, others: SmallVec::new() }
+    }
+}
+
 /// What happened to a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryEvent {

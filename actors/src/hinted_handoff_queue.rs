@@ -1,0 +1,252 @@
+//! `HintedHandoffQueue`: gives homes that are back what was kept for them (the paper's §4.6).
+//!
+//! Parent: `NodeSupervisor`. One a shard, because all that it works with belongs to the shard: the
+//! log with the marks, the links to the homes, and the door whose clients come first. A restart
+//! loses only what is under way: the marks are in the log, and whatever was not acknowledged is
+//! sent again.
+//!
+//! Who is up is looked up in the published view at every tick, so no news can be missed; a new
+//! link begins the delivery anew at once.
+
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
+
+use actix::{Actor, AsyncContext as _, Context, Handler, Supervised};
+use bytes::Bytes;
+use henge_kernel::{
+    handoff::{
+        Delivery,
+        delivery::{BATCH_MAX, DeliveryEffect, DeliveryEvent, Due, SILENCE_MAX},
+    },
+    id::NodeId,
+    machine::Machine as _,
+    time::Instant,
+};
+use tracing::debug;
+
+use crate::{
+    actor_ref::{ActorRef, Told},
+    events::STORAGE,
+    messages::{
+        coordinator::ReplyTo,
+        hinted_handoff_queue::{
+            Handed, HandedOver, HintChanged, Hinted, HintsFetched, HintsRead, HomeReached,
+        },
+        peer_link::SendRequest,
+        storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
+    },
+    shard::Shard,
+    wire::{PeerReply, PeerRequest},
+};
+
+/// How often the view of the members, the load and the deadlines are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// Bytes that one home may have been sent and not acknowledged.
+const WINDOW: u64 = 1 << 20;
+
+/// The actor.
+pub struct HintedHandoffQueue {
+    pub(crate) me: ActorRef<Self>,
+    shard: Rc<Shard>,
+    deliveries: BTreeMap<NodeId, Delivery>,
+    effects: Vec<DeliveryEffect>,
+    /// Whether the clients of the shard leave no time for this.
+    paused: bool,
+}
+
+impl HintedHandoffQueue {
+    /// The actor's name in events and reports.
+    pub const NAME: &'static str = "HintedHandoffQueue";
+
+    /// A queue that has yet to hear what is kept.
+    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
+        Self { me, shard, deliveries: BTreeMap::new(), effects: Vec::new(), paused: false }
+    }
+
+    fn step(
+        &mut self,
+        home: NodeId,
+        act: impl FnOnce(&mut Delivery, Instant, &mut Vec<DeliveryEffect>),
+    ) {
+        let now = self.shard.commons.environment.clock.now();
+        let Some(delivery) = self.deliveries.get_mut(&home) else { return };
+        let mut effects = std::mem::take(&mut self.effects);
+        act(delivery, now, &mut effects);
+        for effect in effects.drain(..) {
+            self.perform(home, effect);
+        }
+        self.effects = effects;
+    }
+
+    fn feed(&mut self, home: NodeId, event: DeliveryEvent) {
+        self.step(home, |delivery, now, effects| delivery.handle(now, event, effects));
+    }
+
+    fn perform(&mut self, home: NodeId, effect: DeliveryEffect) {
+        let storage = self.shard.storage();
+        match effect {
+            // The other homes are offered nothing yet, so old hints stay where they are: that a
+            // partition is dirty for the absent home can be noted nowhere.
+            DeliveryEffect::Fetch { after, aged: true } => {
+                self.feed(home, DeliveryEvent::Fetched { after, hints: Vec::new() });
+            }
+            DeliveryEffect::NoteDirty(_) => {}
+            DeliveryEffect::Fetch { after, aged: false } => {
+                storage.tell(FetchHints { home, after, limit: BATCH_MAX });
+            }
+            DeliveryEffect::Send { to, keys } => storage.tell(ReadHints { home, to, keys }),
+            DeliveryEffect::Release { key, digest } => {
+                storage.tell(ReleaseHint { home, key, digest });
+            }
+        }
+    }
+
+    /// Sends a record, to be acknowledged when it is on the receiver's disk; false if there is no
+    /// way to the receiver.
+    fn hand(&self, record: Bytes, read: &HintsRead, handed: Handed) -> bool {
+        let commons = &self.shard.commons;
+        let cluster = commons.cluster.load();
+        let key = handed.key.clone();
+        let partition = key.token().partition(cluster.ring.partitions());
+        let shards = commons.peer_shards.get(&handed.to).map(|shards| *shards);
+        let link =
+            shards.and_then(|shards| self.shard.links.peer((handed.to, partition.shard(shards))));
+        let Some(link) = link else { return false };
+        let request = PeerRequest::Store {
+            properties: cluster.buckets.get(key.bucket()).map(|register| register.version),
+            key,
+            record,
+            generation: read.generation,
+            stands_in_for: None,
+            durable: true,
+        };
+        let deadline = commons.environment.clock.now().after(SILENCE_MAX);
+        let reply = Some(ReplyTo::handoff(self.me.clone(), handed));
+        link.tell(SendRequest { request, deadline, reply });
+        true
+    }
+
+    fn tick(&mut self) {
+        let busy = self.shard.is_busy();
+        let homes: Vec<NodeId> = self.deliveries.keys().copied().collect();
+        let turned = self.paused != busy;
+        self.paused = busy;
+        for home in homes {
+            if turned {
+                let event = if busy { DeliveryEvent::Paused } else { DeliveryEvent::Resumed };
+                self.feed(home, event);
+            }
+            self.feed(home, self.standing_of(home));
+            self.step(home, |delivery, now, effects| {
+                if delivery.deadline().is_some_and(|deadline| now >= deadline) {
+                    delivery.expire(now, effects);
+                }
+            });
+        }
+    }
+
+    fn standing_of(&self, home: NodeId) -> DeliveryEvent {
+        let up = self.shard.commons.members.load().is_up(home);
+        if up { DeliveryEvent::HomeUp } else { DeliveryEvent::HomeDown }
+    }
+
+    /// Begins to look after the hints of a home.
+    fn meet(&mut self, home: NodeId) {
+        if self.deliveries.contains_key(&home) {
+            return;
+        }
+        let now = self.shard.commons.environment.clock.now();
+        self.deliveries.insert(home, Delivery::new(now, home, WINDOW));
+        if self.paused {
+            self.feed(home, DeliveryEvent::Paused);
+        }
+        self.feed(home, self.standing_of(home));
+    }
+}
+
+impl Actor for HintedHandoffQueue {
+    type Context = Context<Self>;
+
+    /// Also after a restart.
+    fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(TICK, |queue, _| queue.tick());
+        self.shard.storage().tell(ListHinted);
+    }
+}
+
+impl Supervised for HintedHandoffQueue {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        *self = Self::new(self.me.clone(), Rc::clone(&self.shard));
+    }
+}
+
+impl Handler<Told<Hinted>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<Hinted>, _: &mut Self::Context) {
+        let (Hinted { home }, _handling) = self.me.open(told);
+        self.meet(home);
+        self.feed(home, DeliveryEvent::Hinted);
+    }
+}
+
+impl Handler<Told<HintsFetched>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<HintsFetched>, _: &mut Self::Context) {
+        let (HintsFetched { home, after, hints }, _handling) = self.me.open(told);
+        let hints = hints.into_iter().map(|(key, bytes)| Due::for_home(key, bytes)).collect();
+        self.feed(home, DeliveryEvent::Fetched { after, hints });
+    }
+}
+
+impl Handler<Told<HintsRead>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<HintsRead>, _: &mut Self::Context) {
+        let (mut read, _handling) = self.me.open(told);
+        let (home, to) = (read.home, read.to);
+        for (key, record) in std::mem::take(&mut read.records) {
+            let sent = record.is_some_and(|(record, digest)| {
+                self.hand(record, &read, Handed { home, to, key: key.clone(), digest })
+            });
+            if !sent {
+                self.feed(home, DeliveryEvent::Failed { from: to, key });
+            }
+        }
+    }
+}
+
+impl Handler<Told<HandedOver>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<HandedOver>, _: &mut Self::Context) {
+        let (HandedOver { handed, reply }, _handling) = self.me.open(told);
+        let Handed { home, to: from, key, digest } = handed;
+        let event = if reply == PeerReply::Stored {
+            DeliveryEvent::Acknowledged { from, key, digest }
+        } else {
+            debug!(target: STORAGE, shard = self.shard.index, ?reply, "a hint was not taken");
+            DeliveryEvent::Failed { from, key }
+        };
+        self.feed(home, event);
+    }
+}
+
+impl Handler<Told<HintChanged>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<HintChanged>, _: &mut Self::Context) {
+        let (HintChanged { home }, _handling) = self.me.open(told);
+        self.feed(home, DeliveryEvent::Changed);
+    }
+}
+
+impl Handler<Told<HomeReached>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<HomeReached>, _: &mut Self::Context) {
+        let (HomeReached { node }, _handling) = self.me.open(told);
+        self.feed(node, DeliveryEvent::HomeDown);
+        self.feed(node, self.standing_of(node));
+    }
+}

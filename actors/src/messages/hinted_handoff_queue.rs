@@ -1,0 +1,73 @@
+//! To [`HintedHandoffQueue`](crate::hinted_handoff_queue::HintedHandoffQueue).
+
+use bytes::Bytes;
+use henge_kernel::{causality::Digest, coordination::Generation, id::NodeId, key::Key};
+
+use crate::wire::PeerReply;
+
+/// Records are kept for this home: one was added or changed, or the shard has found some.
+#[derive(Clone, Copy, Debug)]
+pub struct Hinted {
+    /// The home.
+    pub home: NodeId,
+}
+
+/// Which hints come next.
+#[derive(Debug)]
+pub struct HintsFetched {
+    /// Of which home.
+    pub home: NodeId,
+    /// Behind which key.
+    pub after: Option<Key>,
+    /// The keys in their order, with the bytes of their records; none if there are no more.
+    pub hints: Vec<(Key, u64)>,
+}
+
+/// Records as they are now.
+#[derive(Debug)]
+pub struct HintsRead {
+    /// For which home they are kept.
+    pub home: NodeId,
+    /// To whom they are to be sent.
+    pub to: NodeId,
+    /// The lowest generation under which they were read.
+    pub generation: Generation,
+    /// In their replicated form, with their digests; `None` if one cannot be read.
+    pub records: Vec<(Key, Option<(Bytes, Digest)>)>,
+}
+
+/// A record that was sent.
+#[derive(Clone, Debug)]
+pub struct Handed {
+    /// For which home it is kept.
+    pub home: NodeId,
+    /// To whom it was sent.
+    pub to: NodeId,
+    /// Whose record.
+    pub key: Key,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// What became of a record that was sent.
+#[derive(Debug)]
+pub struct HandedOver {
+    /// Which.
+    pub handed: Handed,
+    /// What the receiver answered.
+    pub reply: PeerReply,
+}
+
+/// A mark was kept, because its record has changed since it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct HintChanged {
+    /// Whose mark.
+    pub home: NodeId,
+}
+
+/// There is a new link to a node: what was under way on an earlier one is lost.
+#[derive(Clone, Copy, Debug)]
+pub struct HomeReached {
+    /// The node.
+    pub node: NodeId,
+}

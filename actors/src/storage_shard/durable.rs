@@ -1,0 +1,71 @@
+//! Syncs, and the answers that wait for them: those to a node which forgets its own copy when it
+//! hears them.
+
+use actix::Handler;
+use tracing::error;
+
+use super::{Answer, StorageShard, Synced};
+use crate::{
+    actor_ref::Told, events::STORAGE, messages::coordinator::ReplyTo, storage::Sequence,
+    wire::PeerReply,
+};
+
+/// An answer, and through which change the log must be synced before it goes. Dropped, it says that
+/// it was lost.
+pub(super) struct Awaited {
+    through: Sequence,
+    to: ReplyTo,
+    says: PeerReply,
+}
+
+impl StorageShard {
+    /// Answers what is written: at once, or when it is synced, which is asked for.
+    pub(super) fn acknowledge(&mut self, Answer { to, says, durable }: Answer) {
+        if !durable {
+            return to.answer(says);
+        }
+        // What was known already may not be synced either.
+        let through = self.engine.counts().last;
+        self.awaited.push(Awaited { through, to, says });
+        self.request_sync();
+    }
+
+    /// Answers those whose changes are synced.
+    fn tell_synced(&mut self) {
+        let synced = self.engine.counts().synced;
+        for Awaited { to, says, .. } in
+            self.awaited.extract_if(.., |awaited| awaited.through <= synced)
+        {
+            to.answer(says);
+        }
+    }
+
+    pub(super) fn request_sync(&mut self) {
+        self.tell_synced();
+        if self.syncing || self.engine.counts().unsynced_bytes == 0 {
+            return;
+        }
+        self.syncing = true;
+        let me = self.me.clone();
+        self.engine.request_sync(Box::new(move |outcome| me.tell(Synced(outcome))));
+    }
+}
+
+impl Handler<Told<Synced>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<Synced>, _: &mut Self::Context) {
+        let (Synced(outcome), _handling) = self.me.open(told);
+        self.syncing = false;
+        if let Err(error) = outcome {
+            error!(target: STORAGE, shard = self.shard.index, %error, "a sync failed");
+            // It may have been asked for before a fall, of the same files.
+            self.engine.poison(&error);
+            self.awaited.clear();
+            self.judge();
+        } else if !self.awaited.is_empty() {
+            // What came while it was under way is not in it.
+            self.request_sync();
+        }
+    }
+}

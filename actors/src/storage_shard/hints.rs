@@ -1,0 +1,260 @@
+//! What this shard keeps for homes that are away.
+//!
+//! The marks in a stored record are the durable index of hints: record and marks are one entry of
+//! the log, so there is nothing that could come apart. The index in memory mirrors them, and
+//! changes only when the entry is written.
+
+use std::{collections::BTreeSet, ops::ControlFlow};
+
+use actix::{AsyncContext as _, Handler};
+use bytes::Bytes;
+use henge_kernel::{
+    causality::{Digest, Record},
+    handoff::{
+        HintIndex,
+        hint::{Hint, Released, release},
+    },
+    id::{NodeId, ShardUid},
+    key::{Key, Token},
+    time::WallMillis,
+};
+use tracing::{error, info, warn};
+
+use super::{GENERATION, StorageShard, Waiting, WriteBatch};
+use crate::{
+    actor_ref::Told,
+    events::STORAGE,
+    messages::{
+        hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead},
+        storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
+    },
+    shard::Shard,
+    storage::{Engine, KeyRange},
+};
+
+/// What the index keeps of a record that bears marks.
+pub(super) struct Kept {
+    homes: Vec<NodeId>,
+    digest: Digest,
+}
+
+impl Kept {
+    /// `None` for a home's own record, which bears no marks.
+    pub(super) fn of(record: &Record) -> Option<Self> {
+        let homes = record.marks().to_vec();
+        (!homes.is_empty()).then(|| Self { homes, digest: record.digest() })
+    }
+}
+
+impl Waiting {
+    pub(super) fn record(token: Token, key: Key, payload: Vec<u8>, kept: Option<Kept>) -> Self {
+        Self { token, key, payload: Some(payload), kept, released: None }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.payload.as_ref().map_or(0, Vec::len)
+    }
+
+    pub(super) fn hint_bytes(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |_| self.bytes() as u64)
+    }
+}
+
+impl StorageShard {
+    /// Whether there is no room for another copy of so many bytes, what waits to be written
+    /// included.
+    pub(super) fn is_full_of_hints(&self, home: Option<NodeId>, key: &Key, bytes: usize) -> bool {
+        let waiting = self.batch.hint_bytes;
+        let admit = |home| self.hints.admit(home, key, waiting.saturating_add(bytes as u64));
+        let Some(Err(full)) = home.map(admit) else { return false };
+        warn!(target: STORAGE, shard = self.shard.index, %full, "a copy for another node is refused");
+        true
+    }
+
+    /// A record without content in the place of one that is damaged or missing, with the marks that
+    /// the index knows: what is merged into it goes to those homes all the same.
+    pub(super) fn marked_as_known(&self, key: &Key) -> Record {
+        let mut record = Record::default();
+        let homes = self.hints.homes().map(|(home, _)| home);
+        for home in homes.filter(|home| self.hints.get(*home, key).is_some()) {
+            record.mark(home);
+        }
+        record
+    }
+
+    /// Takes in what was written, and says so to the queue.
+    pub(super) fn index_hints(&mut self, written: Vec<Waiting>) {
+        let since = self.shard.commons.environment.clock.wall();
+        let mut hinted = BTreeSet::new();
+        for waiting in written {
+            let bytes = waiting.hint_bytes();
+            let Waiting { key, kept, released, .. } = waiting;
+            if let Some(home) = released {
+                self.hints.remove(home, &key);
+            }
+            let Some(Kept { homes, digest }) = kept else { continue };
+            for home in homes {
+                self.hints.insert(home, key.clone(), Hint { digest, since, bytes });
+                hinted.extend(released.is_none().then_some(home));
+            }
+        }
+        self.tell_queue(hinted);
+    }
+
+    /// Says for whom something is kept.
+    pub(super) fn tell_hinted(&self) {
+        self.tell_queue(self.hints.homes().map(|(home, _)| home));
+    }
+
+    fn tell_queue(&self, homes: impl IntoIterator<Item = NodeId>) {
+        if let Some(queue) = self.shard.handoff() {
+            homes.into_iter().for_each(|home| queue.tell(Hinted { home }));
+        }
+    }
+
+    fn fetch(&self, request: FetchHints) -> HintsFetched {
+        let FetchHints { home, after, limit } = request;
+        let hints = self.hints.of(home, after.as_ref()).take(limit);
+        let hints = hints.map(|(key, hint)| (key.clone(), hint.bytes)).collect();
+        HintsFetched { home, after, hints }
+    }
+
+    /// A record as it goes to a home, if it is there and holds.
+    fn read_hint(&mut self, key: &Key) -> Option<(Bytes, Digest)> {
+        let token = key.token();
+        self.write_if_waiting(token);
+        let payload = self.engine.get(token, key).ok().flatten()?;
+        let part = Record::replicated_part(&payload).ok()?;
+        let record = Record::decode_replicated(&part).ok()?;
+        Some((part, record.digest()))
+    }
+
+    /// Takes a mark off; `None` if the record is to be sent again, or cannot be read.
+    fn release(&mut self, request: &ReleaseHint) -> Option<Waiting> {
+        let ReleaseHint { home, key, digest } = request;
+        let token = key.token();
+        let mut record = self.load(token, key).ok()?;
+        if !record.marks().contains(home) {
+            self.hints.remove(*home, key);
+            return None;
+        }
+        let is_home =
+            self.shard.commons.cluster.load().homes_of(key).contains(&self.shard.commons.node);
+        let payload = match release(&mut record, *home, *digest, is_home) {
+            Released::Kept => {
+                if let Some(queue) = self.shard.handoff() {
+                    queue.tell(HintChanged { home: *home });
+                }
+                return None;
+            }
+            Released::Dropped => None,
+            Released::Unmarked => {
+                let mut payload = Vec::new();
+                record.encode_stored(&mut payload);
+                Some(payload)
+            }
+        };
+        let (key, kept, released) = (key.clone(), Kept::of(&record), Some(*home));
+        Some(Waiting { token, key, payload, kept, released })
+    }
+}
+
+impl Handler<Told<ListHinted>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ListHinted>, _: &mut Self::Context) {
+        let (ListHinted, _handling) = self.me.open(told);
+        self.tell_hinted();
+    }
+}
+
+impl Handler<Told<FetchHints>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<FetchHints>, _: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        if let Some(queue) = self.shard.handoff() {
+            queue.tell(self.fetch(request));
+        }
+    }
+}
+
+impl Handler<Told<ReadHints>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ReadHints>, _: &mut Self::Context) {
+        let (ReadHints { home, to, keys }, _handling) = self.me.open(told);
+        let read = |key: Key| {
+            let record = self.read_hint(&key);
+            (key, record)
+        };
+        let records = keys.into_iter().map(read).collect();
+        if let Some(queue) = self.shard.handoff() {
+            queue.tell(HintsRead { home, to, generation: GENERATION, records });
+        }
+    }
+}
+
+impl Handler<Told<ReleaseHint>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ReleaseHint>, context: &mut Self::Context) {
+        let (request, _handling) = self.me.open(told);
+        if self.closed {
+            return;
+        }
+        let first = self.batch.writes.is_empty();
+        if let Some(waiting) = self.release(&request) {
+            self.enqueue(waiting, None);
+        }
+        if first {
+            context.notify(WriteBatch);
+        }
+    }
+}
+
+/// The index of the marks in a log. Walks the directory, which is in memory, and reads the records
+/// of which this node is no home: nothing else bears marks, as the layout is fixed. So it costs the
+/// walk and a read a hinted copy. How long each has been kept is not stored: they begin to age
+/// anew.
+pub(super) fn rebuild(shard: &Shard, engine: &dyn Engine) -> HintIndex {
+    let commons = &shard.commons;
+    let mut index = HintIndex::new(commons.settings.handoff.hint_bytes_max);
+    let (cluster, since) = (commons.cluster.load(), commons.environment.clock.wall());
+    engine.keys(KeyRange::ALL, usize::MAX, &mut |listed| {
+        let partition = listed.token.partition(cluster.ring.partitions());
+        let n = cluster.buckets.properties(listed.bucket).n;
+        let is_home = cluster.ring.homes(partition, n).contains(&commons.node);
+        // What the directory holds was a key once.
+        if let Some(key) = (!is_home).then(|| listed.to_key().ok()).flatten() {
+            insert(&mut index, engine, &key, since);
+        }
+        ControlFlow::Continue(())
+    });
+    let totals = index.totals();
+    if totals.count > 0 {
+        info!(target: STORAGE, shard = shard.index, hints = totals.count, bytes = totals.bytes, "hints found");
+    }
+    index
+}
+
+fn insert(index: &mut HintIndex, engine: &dyn Engine, key: &Key, since: WallMillis) {
+    let payload = match engine.get(key.token(), key) {
+        Ok(Some(payload)) => payload,
+        Ok(None) => return,
+        Err(error) => {
+            return error!(target: STORAGE, %error, "a record kept for another node is damaged");
+        }
+    };
+    match Record::decode_stored(&payload, ShardUid(0)) {
+        Ok(record) => {
+            let hint = Hint { digest: record.digest(), since, bytes: payload.len() as u64 };
+            for home in record.marks() {
+                index.insert(*home, key.clone(), hint);
+            }
+        }
+        Err(error) => {
+            error!(target: STORAGE, %error, "a record kept for another node does not decode");
+        }
+    }
+}
