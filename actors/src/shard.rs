@@ -12,6 +12,7 @@ use henge_kernel::coordination::hedge::Hedging;
 use crate::{
     actor_ref::ActorRef,
     admission::Admission,
+    anti_entropy_worker::AntiEntropyWorker,
     client_link::ClientLink,
     commons::Commons,
     coordinator::Coordinator,
@@ -42,6 +43,7 @@ pub struct Shard {
     /// The door for answers that wait until their clients have read what was sent before.
     pub unread: Arc<Admission>,
     storage: OnceCell<ActorRef<StorageShard>>,
+    anti_entropy: OnceCell<ActorRef<AntiEntropyWorker>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
     /// All coordinators of the shard are measured as one.
     coordinators: Arc<Meter>,
@@ -69,6 +71,7 @@ impl Shard {
             links: Links::default(),
             hedging: RefCell::default(),
             storage: OnceCell::new(),
+            anti_entropy: OnceCell::new(),
             tails,
             unread,
             idle: RefCell::default(),
@@ -108,6 +111,17 @@ impl Shard {
     /// The shard's storage.
     pub fn storage(&self) -> &ActorRef<StorageShard> {
         self.storage.get().unwrap_or_else(|| unreachable!("the storage is started first"))
+    }
+
+    /// Names the shard's worker that compares and mends, once.
+    pub fn set_anti_entropy(&self, worker: ActorRef<AntiEntropyWorker>) {
+        let first = self.anti_entropy.set(worker).is_ok();
+        debug_assert!(first, "a shard has one worker");
+    }
+
+    /// The worker that compares and mends, once it is started.
+    pub fn anti_entropy(&self) -> Option<&ActorRef<AntiEntropyWorker>> {
+        self.anti_entropy.get()
     }
 
     /// Leases a coordinator for one request: an idle one, or a new one. Admission bounds them.

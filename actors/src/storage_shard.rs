@@ -11,7 +11,7 @@ use std::{rc::Rc, sync::Arc};
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
-    causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
+    causality::{Conflict, Digest, Minter, Record, RecordLimits, Stamp, Write},
     coordination::{Failure, Generation, RequestError},
     id::ShardUid,
     key::{Key, Token},
@@ -26,13 +26,11 @@ use crate::{
     messages::{
         coordinator::ReplyTo,
         gossip_membership::StorageChanged,
-        storage_shard::{
-            CloseShard, CountBuckets, InspectRecord, ListKeys, MintRecord, ReadRecord, StoreRecord,
-        },
+        storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
     },
+    replica_trees::{BuildTrees, DigestChange, ReplicaTrees},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
-    storage_reports::{list_keys, replica_report},
     wire::{Minted, PeerReply},
 };
 
@@ -56,9 +54,10 @@ const BATCH_BYTES: usize = 1 << 20;
 /// The actor.
 pub struct StorageShard {
     pub(crate) me: ActorRef<Self>,
-    shard: Rc<Shard>,
+    pub(crate) shard: Rc<Shard>,
     open: OpenEngine,
-    engine: Box<dyn Engine>,
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) trees: ReplicaTrees,
     suspect: bool,
     minter: Minter,
     batch: Batch,
@@ -71,6 +70,7 @@ pub struct StorageShard {
 #[derive(Default)]
 struct Batch {
     writes: Vec<(Token, Key, Vec<u8>)>,
+    digests: Vec<DigestChange>,
     answers: Vec<(ReplyTo, PeerReply)>,
     bytes: usize,
 }
@@ -91,8 +91,20 @@ impl StorageShard {
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, open: OpenEngine, opened: Opened) -> Self {
         let Opened { engine, suspect } = opened;
         let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
+        let trees = ReplicaTrees::new(&shard.commons, shard.index);
         let batch = Batch::default();
-        Self { me, shard, open, engine, suspect, minter, batch, syncing: false, closed: false }
+        Self {
+            me,
+            shard,
+            open,
+            engine,
+            trees,
+            suspect,
+            minter,
+            batch,
+            syncing: false,
+            closed: false,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -100,12 +112,12 @@ impl StorageShard {
     }
 
     /// Work whose time is over is dropped: its asker has moved on.
-    fn is_late(&self, deadline: Instant) -> bool {
+    pub(crate) fn is_late(&self, deadline: Instant) -> bool {
         self.now() > deadline
     }
 
     /// The record of a key as this run of the shard may use it; what waits to be written counts.
-    fn load(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
+    pub(crate) fn load(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
         self.write_if_waiting(token);
         let Some(payload) = self.engine.get(token, key)? else { return Ok(Record::default()) };
         self.decode(key, &payload)
@@ -125,7 +137,11 @@ impl StorageShard {
         self.write_if_waiting(token);
         match self.engine.get(token, key) {
             Ok(Some(payload)) => self.decode(key, &payload),
-            Ok(None) | Err(StorageError::Corrupt { .. }) => Ok(Record::default()),
+            Ok(None) => Ok(Record::default()),
+            Err(StorageError::Corrupt { .. }) => {
+                self.distrust(key);
+                Ok(Record::default())
+            }
             Err(error) => Err(error),
         }
     }
@@ -160,6 +176,7 @@ impl StorageShard {
             Ok(record) => record,
             Err(error) => return request.reply.answer(refusal(&error)),
         };
+        let before = digest_if_any(&record);
         let wall = self.shard.commons.environment.clock.wall();
         let reaped_stamp = Stamp::default();
         let write =
@@ -181,10 +198,11 @@ impl StorageShard {
         let encoded = Bytes::copy_from_slice(&payload[own..]);
         let minted = written.minted;
         let generation = GENERATION;
+        let digests = (before, digest_if_any(&record));
         let record = Arc::new(record);
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if minted {
-            self.enqueue(token, key, payload, request.reply, answer);
+            self.enqueue(token, key, (payload, digests), request.reply, answer);
         } else {
             request.reply.answer(answer);
         }
@@ -217,14 +235,20 @@ impl StorageShard {
         };
         match self.merged(record, &incoming, request.conflict) {
             None => request.reply.answer(PeerReply::Stored),
-            Some(payload) => {
-                self.enqueue(token, request.key, payload, request.reply, PeerReply::Stored);
+            Some(merged) => {
+                self.enqueue(token, request.key, merged, request.reply, PeerReply::Stored);
             }
         }
     }
 
     /// The stored form of the merged record; `None` if it was all known.
-    fn merged(&self, mut record: Record, incoming: &Record, conflict: Conflict) -> Option<Vec<u8>> {
+    fn merged(
+        &self,
+        mut record: Record,
+        incoming: &Record,
+        conflict: Conflict,
+    ) -> Option<(Vec<u8>, DigestChange)> {
+        let before = digest_if_any(&record);
         let merged = record.merge(incoming, conflict);
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
@@ -235,7 +259,7 @@ impl StorageShard {
         (merged.changed || merged.amnesia).then(|| {
             let mut payload = Vec::new();
             record.encode_stored(&mut payload);
-            payload
+            (payload, (before, digest_if_any(&record)))
         })
     }
 
@@ -243,12 +267,13 @@ impl StorageShard {
         &mut self,
         token: Token,
         key: Key,
-        payload: Vec<u8>,
+        (payload, digests): (Vec<u8>, DigestChange),
         reply: ReplyTo,
         answer: PeerReply,
     ) {
         self.batch.bytes += payload.len();
         self.batch.writes.push((token, key, payload));
+        self.batch.digests.push(digests);
         self.batch.answers.push((reply, answer));
         if self.batch.bytes >= BATCH_BYTES {
             self.write_batch();
@@ -261,8 +286,8 @@ impl StorageShard {
         }
     }
 
-    fn write_batch(&mut self) {
-        let Batch { writes, answers, .. } = std::mem::take(&mut self.batch);
+    pub(crate) fn write_batch(&mut self) {
+        let Batch { writes, digests, answers, .. } = std::mem::take(&mut self.batch);
         if writes.is_empty() {
             return;
         }
@@ -274,6 +299,10 @@ impl StorageShard {
             .collect();
         match self.engine.append(&changes) {
             Ok(_) => {
+                let cluster = self.shard.commons.cluster.load();
+                for ((token, key, _), digests) in writes.iter().zip(digests) {
+                    self.trees.note(&cluster, key, *token, digests);
+                }
                 for (reply, answer) in answers {
                     reply.answer(answer);
                 }
@@ -314,6 +343,10 @@ impl StorageShard {
     }
 }
 
+fn digest_if_any(record: &Record) -> Option<Digest> {
+    (!record.is_nothing()).then(|| record.digest())
+}
+
 /// What an asker hears of an error of the engine, nothing having been written.
 fn refusal(error: &StorageError) -> PeerReply {
     match error {
@@ -332,6 +365,7 @@ impl Actor for StorageShard {
         let interval = self.shard.commons.settings.storage.sync_interval;
         context.run_interval(interval, |shard, _| shard.request_sync());
         self.judge();
+        self.me.tell(BuildTrees);
     }
 }
 
@@ -351,6 +385,7 @@ impl Supervised for StorageShard {
         let uid = ShardUid(self.shard.commons.environment.entropy.draw("shard uid"));
         self.minter = Minter::new(uid);
         self.batch = Batch::default();
+        self.trees = ReplicaTrees::new(&self.shard.commons, self.shard.index);
         self.syncing = false;
     }
 }
@@ -365,6 +400,9 @@ impl Handler<Told<ReadRecord>> for StorageShard {
         }
         let answer = self.read(&request).unwrap_or_else(|error| {
             warn!(target: STORAGE, shard = self.shard.index, %error, "a read failed");
+            if let StorageError::Corrupt { key, .. } = &error {
+                self.distrust(key);
+            }
             self.judge();
             refusal(&error)
         });
@@ -424,50 +462,6 @@ impl Handler<Told<Synced>> for StorageShard {
             self.engine.poison(&error);
             self.judge();
         }
-    }
-}
-
-impl Handler<Told<ListKeys>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<ListKeys>, _: &mut Self::Context) {
-        let (request, _handling) = self.me.open(told);
-        if self.is_late(request.deadline) {
-            return request.reply.forget();
-        }
-        self.write_batch();
-        let commons = &self.shard.commons;
-        let partitions = commons.cluster.load().ring.partitions();
-        let wall = commons.environment.clock.wall();
-        let listed =
-            list_keys(self.engine.as_ref(), partitions, request.partition, &request.range, wall);
-        request.reply.answer(PeerReply::Listed(listed));
-    }
-}
-
-impl Handler<Told<InspectRecord>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<InspectRecord>, _: &mut Self::Context) {
-        let (request, _handling) = self.me.open(told);
-        let report = self
-            .load(request.key.token(), &request.key)
-            .map(|record| replica_report(&self.shard.commons, &request.key, &record));
-        // An asker that has gone wants no report.
-        let _ = request.outcome.send(report.map_err(|error| RequestError::NotReady {
-            reason: format!("the record cannot be read: {error}").into(),
-        }));
-    }
-}
-
-impl Handler<Told<CountBuckets>> for StorageShard {
-    type Result = ();
-
-    fn handle(&mut self, told: Told<CountBuckets>, _: &mut Self::Context) {
-        let (request, _handling) = self.me.open(told);
-        // What waits to be written counts.
-        self.write_batch();
-        let _ = request.outcome.send(self.engine.buckets());
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
     let tls = read_tls(reader);
     let http = read_http(reader);
     let limits = read_limits(reader);
+    let anti_entropy = read_anti_entropy(reader);
     let (telemetry, log_format) = read_telemetry(reader);
     let settings = Settings {
         node: node?,
@@ -45,6 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
         membership,
         tls,
         limits,
+        anti_entropy,
         telemetry,
         allow_faults,
     };
@@ -203,6 +205,11 @@ fn read_membership(reader: &mut Reader<'_>) -> MembershipSettings {
         announce_to_down_interval: reader
             .span("membership.announce_to_down_interval", default.announce_to_down_interval),
     }
+}
+
+fn read_anti_entropy(reader: &mut Reader<'_>) -> AntiEntropySettings {
+    let default = AntiEntropySettings::default();
+    AntiEntropySettings { interval: reader.span("anti_entropy.interval", default.interval) }
 }
 
 fn read_tls(reader: &mut Reader<'_>) -> TlsSettings {

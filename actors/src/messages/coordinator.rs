@@ -12,9 +12,10 @@ use tokio::sync::oneshot;
 use crate::{
     actor_ref::ActorRef,
     admission::Permit,
+    anti_entropy_worker::AntiEntropyWorker,
     api::{Answer, Got, KeyRange, Written},
     coordinator::Coordinator,
-    messages::peer_link::SendReply,
+    messages::{anti_entropy_worker::ExchangeAnswered, peer_link::SendReply},
     peer_link::PeerLink,
     transport::LinkId,
     wire::{ForwardedWrite, ListedKeys, PeerReply},
@@ -129,6 +130,10 @@ enum Whom {
         lease: u64,
         from: NodeId,
     },
+    Worker {
+        worker: ActorRef<AntiEntropyWorker>,
+        ticket: u64,
+    },
     /// With the request's place here, which is given back as the answer goes.
     Peer {
         peer: ActorRef<PeerLink>,
@@ -142,6 +147,11 @@ impl ReplyTo {
     /// The request of `coordinator` under `lease`, asked of `from`.
     pub fn coordinator(coordinator: ActorRef<Coordinator>, lease: u64, from: NodeId) -> Self {
         Self(Some(Whom::Coordinator { coordinator, lease, from }))
+    }
+
+    /// What a worker asked under `ticket`.
+    pub fn worker(worker: ActorRef<AntiEntropyWorker>, ticket: u64) -> Self {
+        Self(Some(Whom::Worker { worker, ticket }))
     }
 
     /// The request `correlation` that came from a peer on `link`.
@@ -163,6 +173,9 @@ impl ReplyTo {
         match self.0.take() {
             Some(Whom::Coordinator { coordinator, lease, from }) => {
                 coordinator.tell(ReplicaAnswered { lease, from, reply });
+            }
+            Some(Whom::Worker { worker, ticket }) => {
+                worker.tell(ExchangeAnswered { ticket, reply });
             }
             Some(Whom::Peer { peer, link, correlation, .. }) => {
                 peer.tell(SendReply { link, correlation, reply });

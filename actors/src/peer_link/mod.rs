@@ -155,6 +155,7 @@ impl PeerLink {
         if let Some(current) = self.link.take() {
             current.link.close(reason);
             self.fail_waiting(current.link.id());
+            self.shard.link_changed((self.peer.node, self.peer.shard), false);
         }
     }
 
@@ -324,6 +325,7 @@ impl Handler<Told<LinkUp>> for PeerLink {
         self.link = Some(Current { link, run, dialled, since: self.now() });
         self.failed = None;
         self.redial_after = REDIAL_FIRST;
+        self.shard.link_changed((self.peer.node, self.peer.shard), true);
         if let (0, 0, Some(ring_manager)) =
             (self.shard.index, self.peer.shard, self.shard.commons.ring_manager.get())
         {

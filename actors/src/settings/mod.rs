@@ -22,6 +22,7 @@ use std::{
 };
 
 use henge_kernel::{
+    anti_entropy::schedule::EVERY,
     bucket::BucketProperties,
     id::{ClusterId, NodeId, NodeName},
     key::PartitionCount,
@@ -49,6 +50,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// How failures are detected.
     pub membership: MembershipSettings,
+    /// When replicas are compared.
+    pub anti_entropy: AntiEntropySettings,
     /// Where the certificates are.
     pub tls: TlsSettings,
     /// Bounds against overload.
@@ -78,6 +81,7 @@ impl Settings {
             defaults: BucketProperties::default(),
             storage: StorageSettings::default(),
             membership: MembershipSettings::default(),
+            anti_entropy: AntiEntropySettings::default(),
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
             telemetry: TelemetrySettings::default(),
@@ -214,6 +218,21 @@ impl Default for MembershipSettings {
             suspicion: Duration::from_secs(1),
             announce_to_down_interval: Duration::from_millis(500),
         }
+    }
+}
+
+/// `[anti_entropy]`: when replicas are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AntiEntropySettings {
+    /// Time between two comparisons of all that two nodes share, if nothing calls for one sooner:
+    /// a node that returns, a write that a home did not acknowledge, a damaged record. 1 s to 1 h,
+    /// default 10 s.
+    pub interval: Duration,
+}
+
+impl Default for AntiEntropySettings {
+    fn default() -> Self {
+        Self { interval: EVERY }
     }
 }
 
