@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use henge_actors::settings::{
-    Address, ClusterName, ClusterSettings, DEFAULT_LISTEN, InvalidSettings, LayoutEntry,
-    LimitSettings, MembershipSettings, NodeSettings, RingSettings, Settings, ShardCount,
-    StorageSettings, TelemetrySettings, TlsSettings,
+    Address, AntiEntropySettings, ClusterName, ClusterSettings, DEFAULT_LISTEN, InvalidSettings,
+    LayoutEntry, LimitSettings, MembershipSettings, NodeSettings, RingSettings, Settings,
+    ShardCount, StorageSettings, TelemetrySettings, TlsSettings,
 };
 use henge_kernel::{
     bucket::{BucketChange, BucketProperties, Setting, Violations},

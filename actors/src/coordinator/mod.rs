@@ -123,6 +123,9 @@ impl Coordinator {
         if matches!(self.task, Task::Idle) {
             return;
         }
+        if let Task::Put(putting) = &self.task {
+            self.tell_of_silent(putting);
+        }
         self.lease += 1;
         self.armed = None;
         self.permit = None;
