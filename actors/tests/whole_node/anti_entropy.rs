@@ -5,10 +5,15 @@ use henge_actors::{
     reports::AntiEntropyReport,
     storage::{Change, Engine as _},
 };
-use henge_kernel::coordination::{DeleteOptions, PutOptions, ReadOptions};
+use henge_kernel::{
+    causality::{Conflict, Content, Context, Minter, Record, RecordLimits, Stamp, Write},
+    coordination::{DeleteOptions, PutOptions, ReadOptions},
+    id::{ShardUid, WriteId},
+    time::WallMillis,
+};
 use tokio::time::Instant;
 
-use crate::world::{Plan, World, delete, get, key, name, pass, put, simulate, texts};
+use crate::world::{Plan, World, delete, get, key, name, pass, put, simulate, texts, value};
 
 const ALL: [&str; 3] = ["a", "b", "c"];
 
@@ -133,21 +138,39 @@ fn a_node_that_restarts_knows_its_trees_again() {
     });
 }
 
+/// The stored form of a record with one version, which the mint of `uid` made first.
+fn minted(uid: u64, content: &str) -> Vec<u8> {
+    let mut record = Record::default();
+    let write = Write {
+        context: Context::default(),
+        content: Content::Value(value(content)),
+        write_id: WriteId(1),
+        expires_at: None,
+        wall: WallMillis(1),
+        reaped_stamp: Stamp::default(),
+        conflict: Conflict::Siblings,
+        limits: RecordLimits::default(),
+    };
+    record.write(&mut Minter::new(ShardUid(uid)), write).unwrap();
+    let mut payload = Vec::new();
+    record.encode_stored(&mut payload);
+    payload
+}
+
 #[test]
 fn one_dot_with_two_values_is_seen_told_and_settled_alike() {
     simulate(async {
         let mut world = World::start(Plan::three(7)).await;
-        put(world.node("a"), "k", "value-one", PutOptions::default().w(3)).await.unwrap();
-        world.kill("c").await;
         let key = key("k");
-        let mut log = world.log("c");
-        let mut payload = log.get(key.token(), &key).unwrap().unwrap().to_vec();
-        let at = payload.windows(9).position(|word| word == b"value-one").unwrap();
-        payload[at..at + 9].copy_from_slice(b"value-two");
-        log.append(&[Change::Record { token: key.token(), key: &key, payload: &[&payload] }])
-            .unwrap();
-        drop(log);
-        world.start_node("c").await;
+        for (node, content) in [("a", "one"), ("b", "one"), ("c", "two")] {
+            world.kill(node).await;
+            let payload = minted(77, content);
+            let change = Change::Record { token: key.token(), key: &key, payload: &[&payload] };
+            world.log(node).append(&[change]).unwrap();
+        }
+        for node in ALL {
+            world.start_node(node).await;
+        }
         world.ready().await;
         until_all_equal(&world, &["k".to_owned()], 10_000).await;
         assert!(sum(&world, |report| report.clashes) > 0, "it is an alarm");
