@@ -45,7 +45,7 @@ enum Step {
 #[derive(Clone)]
 struct Held {
     bytes: Bytes,
-    record: Record,
+    record: Box<Record>,
     generation: Generation,
 }
 
@@ -204,7 +204,7 @@ fn read(reply: PeerReply) -> Read {
         PeerReply::Found { record: bytes, generation, .. } => {
             let record = Record::decode_replicated(&bytes);
             record.map_or(Read::Unable, |record| {
-                Read::Record(Some(Held { bytes, record, generation }))
+                Read::Record(Some(Held { bytes, record: Box::new(record), generation }))
             })
         }
         PeerReply::Nothing { .. } | PeerReply::Failed(Failure::Corrupt) => Read::Record(None),

@@ -73,24 +73,26 @@ impl TreeQuestion {
     pub(super) fn encode(&self) -> Bytes {
         let mut to = BytesMut::new();
         match self {
-            Self::Roots(trees) => list(&mut to, 0, trees, put_tree),
+            Self::Roots(trees) => list(&mut to, 0, trees, |to, tree| put_tree(to, *tree)),
             Self::Compare(roots) => list(&mut to, 1, roots, |to, (tree, root)| {
-                put_tree(to, tree);
+                put_tree(to, *tree);
                 to.put_u128_le(root.0);
             }),
             Self::Branches(tree) => {
                 to.put_u8(2);
-                put_tree(&mut to, tree);
+                put_tree(&mut to, *tree);
             }
             Self::Leaves(tree, branches) => {
                 list(&mut to, 3, branches, |to, branch| to.put_u8(*branch));
-                put_tree(&mut to, tree);
+                put_tree(&mut to, *tree);
             }
             Self::Keys { tree, leaves, after } => {
-                list(&mut to, 4, leaves, put_place);
-                put_tree(&mut to, tree);
+                list(&mut to, 4, leaves, |to, place| put_place(to, *place));
+                put_tree(&mut to, *tree);
                 to.put_u8(u8::from(after.is_some()));
-                after.iter().for_each(|key| put_key(&mut to, key));
+                if let Some(key) = after {
+                    put_key(&mut to, key);
+                }
             }
             Self::Digests(keys) => list(&mut to, 5, keys, put_key),
         }
@@ -127,13 +129,13 @@ impl TreeAnswer {
         let mut to = BytesMut::new();
         match self {
             Self::Roots(roots) => list(&mut to, 0, roots, |to, root| to.put_u128_le(root.0)),
-            Self::Differing(trees) => list(&mut to, 1, trees, put_tree),
+            Self::Differing(trees) => list(&mut to, 1, trees, |to, tree| put_tree(to, *tree)),
             Self::Branches(branches) => list(&mut to, 2, branches, |to, (branch, summary)| {
                 to.put_u8(*branch);
                 to.put_u128_le(summary.0);
             }),
             Self::Leaves(leaves) => list(&mut to, 3, leaves, |to, (place, summary)| {
-                put_place(to, place);
+                put_place(to, *place);
                 to.put_u128_le(summary.0);
             }),
             Self::Keys(listing) => {
@@ -145,7 +147,9 @@ impl TreeAnswer {
             }
             Self::Digests(digests) => list(&mut to, 5, digests, |to, digest| {
                 to.put_u8(u8::from(digest.is_some()));
-                digest.iter().for_each(|digest| to.put_u128_le(digest.0));
+                if let Some(digest) = digest {
+                    to.put_u128_le(digest.0);
+                }
             }),
         }
         to.freeze()
@@ -181,15 +185,17 @@ impl TreeAnswer {
 fn list<T>(to: &mut BytesMut, kind: u8, items: &[T], put: impl Fn(&mut BytesMut, &T)) {
     to.put_u8(kind);
     to.put_u32_le(u32::try_from(items.len()).unwrap_or(u32::MAX));
-    items.iter().for_each(|item| put(to, item));
+    for item in items {
+        put(to, item);
+    }
 }
 
-fn put_tree(to: &mut BytesMut, tree: &TreeId) {
+fn put_tree(to: &mut BytesMut, tree: TreeId) {
     to.put_u16_le(tree.partition.0);
     to.put_u8(tree.n);
 }
 
-fn put_place(to: &mut BytesMut, place: &Place) {
+fn put_place(to: &mut BytesMut, place: Place) {
     to.put_slice(&[place.branch(), place.leaf()]);
 }
 

@@ -1,5 +1,7 @@
 //! Replicas that missed something become equal without being read.
 
+use std::{path::Path, time::Duration};
+
 use henge_actors::{
     api::Got,
     reports::AntiEntropyReport,
@@ -227,28 +229,51 @@ fn deletes_spread() {
     });
 }
 
+/// Changes a byte of a value in the log of a node.
+fn damage(world: &World, node: &str, content: &str) {
+    let content = content.as_bytes();
+    for path in world.disk(node).files(Path::new("/data/shard-0")) {
+        let mut bytes = world.disk(node).contents(&path).unwrap();
+        if let Some(at) = bytes.windows(content.len()).position(|word| word == content) {
+            bytes[at] ^= 1;
+            world.disk(node).overwrite(&path, bytes);
+        }
+    }
+}
+
 #[test]
-fn a_damaged_record_is_mended_by_an_exchange_once_it_is_found() {
+fn a_record_that_was_found_damaged_is_mended_without_another_read() {
     simulate(async {
         let world = World::start(Plan::three(9)).await;
         put(world.node("b"), "k", "acknowledged", PutOptions::default().w(3)).await.unwrap();
-        for path in world.disk("a").files(std::path::Path::new("/data/shard-0")) {
-            let mut bytes = world.disk("a").contents(&path).unwrap();
-            if let Some(at) = bytes.windows(12).position(|word| word == b"acknowledged") {
-                bytes[at] ^= 1;
-                world.disk("a").overwrite(&path, bytes);
-            }
+        world.network.isolate(&name("a"));
+        world.until_seen(&["a"], "b", "down").await;
+        world.until_seen(&["a"], "c", "down").await;
+        damage(&world, "a", "acknowledged");
+        let found = world.node("a").get(&key("k"), ReadOptions::default().r(1)).await;
+        assert!(found.is_err(), "{found:?}");
+        world.network.heal_all();
+        pass(5_000).await;
+        until_all_equal(&world, &["k".to_owned()], 1).await;
+    });
+}
+
+#[test]
+fn a_record_that_was_damaged_while_its_node_was_down_is_mended_unread() {
+    simulate(async {
+        let mut world = World::start(Plan::three(13)).await;
+        let keys: Vec<_> = (0..20).map(|round| format!("k{round}")).collect();
+        for text in &keys {
+            put(world.node("b"), text, &format!("<{text}>"), PutOptions::default().w(3))
+                .await
+                .unwrap();
         }
-        assert!(world.node("a").replica(&key("k")).await.is_err());
-        // A read by way of the others finds it, at a: it is asked for no body.
-        let _ = world.node("a").get(&key("k"), ReadOptions::default()).await;
-        for _ in 0..100 {
-            if world.node("a").replica(&key("k")).await.is_ok() {
-                break;
-            }
-            pass(50).await;
-        }
-        world.until_equal(&key("k")).await;
+        world.kill("a").await;
+        damage(&world, "a", "<k7>");
+        world.start_node("a").await;
+        world.ready().await;
+        pass(5_000).await;
+        until_all_equal(&world, &keys, 1).await;
     });
 }
 
@@ -257,7 +282,7 @@ fn a_write_that_a_home_did_not_acknowledge_is_there_within_seconds() {
     simulate(async {
         let mut plan = Plan::three(11);
         plan.adjust = |_, settings| {
-            settings.anti_entropy.interval = std::time::Duration::from_secs(3_600);
+            settings.anti_entropy.interval = Duration::from_hours(1);
         };
         let world = World::start(plan).await;
         pass(5_000).await;
@@ -277,7 +302,7 @@ fn replicas_are_compared_when_somebody_asks_for_it() {
     simulate(async {
         let mut plan = Plan::three(12);
         plan.adjust = |_, settings| {
-            settings.anti_entropy.interval = std::time::Duration::from_secs(3_600);
+            settings.anti_entropy.interval = Duration::from_hours(1);
         };
         let world = World::start(plan).await;
         pass(10_000).await;
