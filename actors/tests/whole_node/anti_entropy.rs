@@ -128,7 +128,9 @@ fn a_node_that_restarts_knows_its_trees_again() {
         let mut world = World::start(Plan::three(6)).await;
         let keys: Vec<_> = (0..300).map(|round| format!("k{round}")).collect();
         for text in &keys {
-            put(world.node("a"), text, text, PutOptions::default().w(3)).await.unwrap();
+            let first = put(world.node("a"), text, text, PutOptions::default().w(3)).await.unwrap();
+            let over = PutOptions::default().context(first.body.context).w(3);
+            put(world.node("c"), text, "over", over).await.unwrap();
         }
         world.kill("b").await;
         world.start_node("b").await;
