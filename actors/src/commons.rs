@@ -17,6 +17,8 @@ use tokio::sync::watch;
 use crate::{
     actor_ref::ActorRef,
     admission::Admission,
+    anti_entropy_report::ShardSync,
+    anti_entropy_worker::AntiEntropyWorker,
     environment::Environment,
     front::Front,
     gossip_membership::GossipMembership,
@@ -67,6 +69,10 @@ pub struct Commons {
     pub fronts: OnceLock<Vec<ActorRef<Front>>>,
     /// One a shard.
     pub storages: OnceLock<Vec<ActorRef<StorageShard>>>,
+    /// One a shard, too.
+    pub workers: OnceLock<Vec<ActorRef<AntiEntropyWorker>>>,
+    /// How far each shard and its peers are the same.
+    pub anti_entropy: Vec<Published<ShardSync>>,
     /// On shard 0.
     pub membership: OnceLock<ActorRef<GossipMembership>>,
     /// On shard 0.
@@ -140,6 +146,8 @@ impl Commons {
             doors: (0..shards).map(|_| Admission::new(requests, bytes)).collect(),
             fronts: OnceLock::new(),
             storages: OnceLock::new(),
+            workers: OnceLock::new(),
+            anti_entropy: (0..shards).map(|_| Published::new(ShardSync::default())).collect(),
             membership: OnceLock::new(),
             ring_manager: OnceLock::new(),
             guardian: OnceLock::new(),

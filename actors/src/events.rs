@@ -7,6 +7,7 @@
 //! | [`ACTOR`] | `actor_metrics` of every actor, once an interval; `actor_started`, `actor_restarted`, `actor_given_up`, `mailbox_high`, `slow_message` when they happen |
 //! | [`MEMBERSHIP`] | members that come and go, bucket properties, the node's own start and stop |
 //! | [`STORAGE`] | logs opened and damaged, disks that fill up |
+//! | [`ANTI_ENTROPY`] | replicas found different (`diverged`) and mended (`exchanged`), keys that could not be |
 //! | [`TRANSPORT`] | connections made, lost and refused |
 //!
 //! # Requests
@@ -123,6 +124,8 @@ pub const REQUEST: &str = "henge::request";
 pub const MEMBERSHIP: &str = "henge::membership";
 /// Target of what concerns the shards' logs.
 pub const STORAGE: &str = "henge::storage";
+/// Target of what concerns replicas that are not the same.
+pub const ANTI_ENTROPY: &str = "henge::anti_entropy";
 /// Target of what concerns connections between nodes.
 pub const TRANSPORT: &str = "henge::transport";
 

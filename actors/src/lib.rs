@@ -72,6 +72,8 @@
 
 mod actor_ref;
 pub mod admission;
+mod anti_entropy_report;
+mod anti_entropy_worker;
 pub mod api;
 mod birth;
 mod client_link;
@@ -96,6 +98,7 @@ mod peer_link;
 mod planted;
 mod register_file;
 mod register_refusals;
+mod replica_trees;
 pub mod reports;
 mod request_event;
 mod ring_manager;

@@ -1,6 +1,10 @@
 //! The links of one shard's endpoint, who uses them, and which actor hears what comes in on each.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use henge_kernel::id::{NodeId, NodeName};
@@ -11,6 +15,7 @@ use crate::{
     client_link::ClientLink,
     events::TRANSPORT,
     messages::{
+        anti_entropy_worker::LinkChanged,
         client_link::{ClientGone, RequestsArrived},
         gossip_membership::PeerMet,
         peer_link::{DialFailed, FramesArrived, LinkDown, LinkUp, SendControl},
@@ -39,6 +44,8 @@ pub struct Links {
     endpoint: RefCell<Option<Rc<dyn Endpoint>>>,
     peers: RefCell<BTreeMap<PeerShard, ActorRef<PeerLink>>>,
     up: RefCell<BTreeMap<LinkId, Owned>>,
+    /// The shards of peers to which there is a link.
+    reached: RefCell<BTreeSet<PeerShard>>,
     /// Which shard each dial is for.
     dials: RefCell<BTreeMap<DialId, PeerShard>>,
     /// Why each peer was last turned away: it comes again and again, the log hears it once.
@@ -69,6 +76,11 @@ impl Links {
     /// From now on this actor talks to that shard of a peer.
     pub fn enlist(&self, peer: PeerShard, actor: ActorRef<PeerLink>) {
         self.peers.borrow_mut().insert(peer, actor);
+    }
+
+    /// The shards of peers to which there is a link.
+    pub fn reached(&self) -> Vec<PeerShard> {
+        self.reached.borrow().iter().copied().collect()
     }
 
     /// A link by its name, while it is up.
@@ -104,6 +116,19 @@ impl Shard {
     pub fn send_control(&self, node: NodeId, message: ControlMessage) {
         if let Some(link) = self.links.peer((node, 0)) {
             link.tell(SendControl(message));
+        }
+    }
+
+    /// There is a link to a shard of a peer, or no longer.
+    pub fn link_changed(&self, peer: PeerShard, up: bool) {
+        let mut reached = self.links.reached.borrow_mut();
+        if up {
+            reached.insert(peer)
+        } else {
+            reached.remove(&peer)
+        };
+        if let Some(worker) = self.anti_entropy() {
+            worker.tell(LinkChanged { peer, up });
         }
     }
 

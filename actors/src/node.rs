@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 pub use crate::birth::StartError;
 use crate::{
     actor_ref::ActorRef,
+    anti_entropy_worker::AntiEntropyWorker,
     birth::{first_view, open_directory},
     commons::{Birth, Commons, Ending, Phase},
     environment::Environment,
@@ -84,6 +85,7 @@ pub struct Node {
 struct Doors {
     front: ActorRef<Front>,
     storage: ActorRef<StorageShard>,
+    worker: ActorRef<AntiEntropyWorker>,
 }
 
 impl Node {
@@ -157,9 +159,15 @@ impl Node {
             doors.push(is_open.await.map_err(|_| StartError::ShardEnded { shard })??);
             shards.push((go, is_bound));
         }
-        let (fronts, storages) = doors.into_iter().map(|door| (door.front, door.storage)).unzip();
-        let first =
-            self.commons.fronts.set(fronts).is_ok() && self.commons.storages.set(storages).is_ok();
+        let (mut fronts, mut storages, mut workers) = (Vec::new(), Vec::new(), Vec::new());
+        for Doors { front, storage, worker } in doors {
+            fronts.push(front);
+            storages.push(storage);
+            workers.push(worker);
+        }
+        let first = self.commons.fronts.set(fronts).is_ok()
+            && self.commons.storages.set(storages).is_ok()
+            && self.commons.workers.set(workers).is_ok();
         debug_assert!(first, "a node starts once");
         for (shard, (go, is_bound)) in (0..).zip(shards) {
             let _ = go.send(());
@@ -290,13 +298,17 @@ fn open_shard(shard: &Rc<Shard>) -> Result<Doors, StartError> {
         StorageShard::new(me, Rc::clone(shard), open, opened)
     });
     shard.set_storage(storage.clone());
+    let worker = shard.start_child(AntiEntropyWorker::NAME, String::new(), |me| {
+        AntiEntropyWorker::new(me, Rc::clone(shard))
+    });
+    shard.set_anti_entropy(worker.clone());
     let front =
         shard.start_child(Front::NAME, String::new(), |me| Front::new(me, Rc::clone(shard)));
     let handoff = shard.start_child(HintedHandoffQueue::NAME, String::new(), |me| {
         HintedHandoffQueue::new(me, Rc::clone(shard))
     });
     shard.set_handoff(handoff);
-    Ok(Doors { front, storage })
+    Ok(Doors { front, storage, worker })
 }
 
 fn log_opener(shard: &Shard) -> OpenEngine {

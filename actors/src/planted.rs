@@ -4,6 +4,7 @@ use actix::{Actor, Context, Handler};
 
 use crate::{
     actor_ref::{ActorRef, Told},
+    anti_entropy_worker::AntiEntropyWorker,
     coordinator::Coordinator,
     front::Front,
     gossip_membership::GossipMembership,
@@ -37,7 +38,7 @@ macro_rules! panics_on_demand {
 }
 
 panics_on_demand!(Coordinator Front GossipMembership PeerLink RingManager StorageShard);
-panics_on_demand!(HintedHandoffQueue NodeSupervisor);
+panics_on_demand!(AntiEntropyWorker HintedHandoffQueue NodeSupervisor);
 
 impl Handler<Told<PlantPanicIn>> for Front {
     type Result = ();
@@ -67,7 +68,8 @@ where
 impl NodeHandle {
     /// The actors in which [`NodeHandle::plant_panic`] can plant one and that get up again; the
     /// `NodeSupervisor` is another, and does not.
-    pub const ACTORS: [&'static str; 7] = [
+    pub const ACTORS: [&'static str; 8] = [
+        AntiEntropyWorker::NAME,
         Coordinator::NAME,
         Front::NAME,
         GossipMembership::NAME,
@@ -85,6 +87,9 @@ impl NodeHandle {
             Front::NAME => front.tell(PlantPanic),
             StorageShard::NAME => {
                 commons.storages.get().into_iter().flatten().skip(shard).take(1).for_each(plant);
+            }
+            AntiEntropyWorker::NAME => {
+                commons.workers.get().into_iter().flatten().skip(shard).take(1).for_each(plant);
             }
             NodeSupervisor::NAME => {
                 commons.guardian.get().into_iter().for_each(|guardian| plant(&guardian.parent));

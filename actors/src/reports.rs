@@ -11,6 +11,7 @@ use henge_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::anti_entropy_report::{AntiEntropyReport, DivergedReport, PeerSyncReport};
 use crate::{
     commons::{Commons, Phase},
     view::Site,

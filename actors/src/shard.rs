@@ -12,6 +12,7 @@ use henge_kernel::{causality::Overwritten, coordination::hedge::Hedging};
 use crate::{
     actor_ref::ActorRef,
     admission::Admission,
+    anti_entropy_worker::AntiEntropyWorker,
     client_link::ClientLink,
     commons::Commons,
     coordinator::Coordinator,
@@ -46,6 +47,7 @@ pub struct Shard {
     pub unread: Arc<Admission>,
     storage: OnceCell<ActorRef<StorageShard>>,
     handoff: OnceCell<ActorRef<HintedHandoffQueue>>,
+    anti_entropy: OnceCell<ActorRef<AntiEntropyWorker>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
     /// All coordinators of the shard are measured as one.
     coordinators: Arc<Meter>,
@@ -75,6 +77,7 @@ impl Shard {
             hedging: RefCell::default(),
             storage: OnceCell::new(),
             handoff: OnceCell::new(),
+            anti_entropy: OnceCell::new(),
             tails,
             unread,
             idle: RefCell::default(),
@@ -131,6 +134,17 @@ impl Shard {
     pub fn is_busy(&self) -> bool {
         let places = u64::from(self.commons.settings.limits.requests_in_flight_max);
         self.commons.doors[usize::from(self.index)].requests() > places / 2
+    }
+
+    /// Names the shard's worker that compares and mends, once.
+    pub fn set_anti_entropy(&self, worker: ActorRef<AntiEntropyWorker>) {
+        let first = self.anti_entropy.set(worker).is_ok();
+        debug_assert!(first, "a shard has one worker");
+    }
+
+    /// The worker that compares and mends, once it is started.
+    pub fn anti_entropy(&self) -> Option<&ActorRef<AntiEntropyWorker>> {
+        self.anti_entropy.get()
     }
 
     /// Leases a coordinator for one request: an idle one, or a new one. Admission bounds them.

@@ -2,26 +2,31 @@
 
 use std::ops::ControlFlow;
 
+use actix::{Context, Handler};
 use bytes::Bytes;
 use henge_kernel::{
     causality::{Content, Dot, Record, Version},
+    coordination::RequestError,
     key::{Key, PartitionCount, PartitionId},
     time::WallMillis,
 };
 
 use crate::{
+    actor_ref::Told,
     api::{KeyPosition, KeyRange},
     commons::Commons,
+    messages::storage_shard::{CountBuckets, InspectRecord, ListKeys},
     reports::{HistoryReport, ReplicaReport, VersionReport},
     storage::{Engine, KeyRange as Arc, Start},
-    wire::ListedKeys,
+    storage_shard::StorageShard,
+    wire::{ListedKeys, PeerReply},
 };
 
 /// The most keys that one listing looks at, so that it does not hold up the shard.
 const LOOKED_AT_MAX: usize = 2_000;
 
 /// Live keys of a partition, in token order; a key whose record is damaged is left out.
-pub fn list_keys(
+fn list_keys(
     engine: &dyn Engine,
     partitions: PartitionCount,
     partition: PartitionId,
@@ -63,7 +68,7 @@ fn is_live(engine: &dyn Engine, key: &Key, wall: WallMillis) -> bool {
 }
 
 /// The record of a key as this node has it.
-pub fn replica_report(commons: &Commons, key: &Key, record: &Record) -> ReplicaReport {
+fn replica_report(commons: &Commons, key: &Key, record: &Record) -> ReplicaReport {
     let cluster = commons.cluster.load();
     let token = key.token();
     let partition = token.partition(cluster.ring.partitions());
@@ -109,4 +114,48 @@ fn version_report(version: &Version) -> VersionReport {
 
 fn dot_text(dot: Dot) -> String {
     format!("{:016x}.{}.{}", dot.actor.uid.0, dot.actor.epoch, dot.counter)
+}
+
+impl Handler<Told<ListKeys>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ListKeys>, _: &mut Context<Self>) {
+        let (request, _handling) = self.me.open(told);
+        if self.is_late(request.deadline) {
+            return request.reply.forget();
+        }
+        self.write_batch();
+        let commons = &self.shard.commons;
+        let partitions = commons.cluster.load().ring.partitions();
+        let wall = commons.environment.clock.wall();
+        let listed =
+            list_keys(self.engine.as_ref(), partitions, request.partition, &request.range, wall);
+        request.reply.answer(PeerReply::Listed(listed));
+    }
+}
+
+impl Handler<Told<InspectRecord>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<InspectRecord>, _: &mut Context<Self>) {
+        let (request, _handling) = self.me.open(told);
+        let report = self
+            .load(request.key.token(), &request.key)
+            .map(|record| replica_report(&self.shard.commons, &request.key, &record));
+        // An asker that has gone wants no report.
+        let _ = request.outcome.send(report.map_err(|error| RequestError::NotReady {
+            reason: format!("the record cannot be read: {error}").into(),
+        }));
+    }
+}
+
+impl Handler<Told<CountBuckets>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<CountBuckets>, _: &mut Context<Self>) {
+        let (request, _handling) = self.me.open(told);
+        // What waits to be written counts.
+        self.write_batch();
+        let _ = request.outcome.send(self.engine.buckets());
+    }
 }

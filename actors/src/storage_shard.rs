@@ -6,16 +6,16 @@
 //! Writes gather while the mailbox is drained and go out in one write(2); only then are their
 //! answers sent, so that no dot leaves the shard before its record is written.
 
+mod batch;
 mod durable;
 mod hints;
-mod telling;
 
 use std::{rc::Rc, sync::Arc};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
-    causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
+    causality::{Conflict, Digest, Minter, Record, RecordLimits, Stamp, Write},
     coordination::{Failure, Generation, RequestError},
     handoff::HintIndex,
     id::{NodeId, ShardUid},
@@ -25,15 +25,19 @@ use henge_kernel::{
 };
 use tracing::{error, warn};
 
-use self::{durable::Awaited, hints::Kept};
+use self::{
+    batch::{Answer, Batch, Waiting},
+    durable::Awaited,
+    hints::Kept,
+};
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
     messages::{
-        coordinator::ReplyTo,
         gossip_membership::StorageChanged,
         storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
     },
+    replica_trees::{BuildTrees, DigestChange, ReplicaTrees},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     wire::{Minted, PeerReply},
@@ -59,9 +63,10 @@ const BATCH_BYTES: usize = 1 << 20;
 /// The actor.
 pub struct StorageShard {
     pub(crate) me: ActorRef<Self>,
-    shard: Rc<Shard>,
+    pub(crate) shard: Rc<Shard>,
     open: OpenEngine,
-    engine: Box<dyn Engine>,
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) trees: ReplicaTrees,
     suspect: bool,
     minter: Minter,
     /// What is kept for homes that are away: a mirror of the marks in the log.
@@ -72,35 +77,6 @@ pub struct StorageShard {
     syncing: bool,
     /// The node stops: what were written now might never be synced.
     closed: bool,
-}
-
-/// What waits for the next write(2).
-#[derive(Default)]
-struct Batch {
-    writes: Vec<Waiting>,
-    answers: Vec<Answer>,
-    bytes: usize,
-    /// Bytes of the records among them that bear marks.
-    hint_bytes: u64,
-}
-
-/// A change that waits to be written.
-struct Waiting {
-    token: Token,
-    key: Key,
-    /// `None` removes the record.
-    payload: Option<Vec<u8>>,
-    /// For whom it is kept, if it bears marks.
-    kept: Option<Kept>,
-    /// Whose mark was taken off it.
-    released: Option<NodeId>,
-}
-
-/// What is said when a change is written, or only when it is synced.
-struct Answer {
-    to: ReplyTo,
-    says: PeerReply,
-    durable: bool,
 }
 
 /// To itself: the mailbox has been drained, write the batch.
@@ -120,11 +96,13 @@ impl StorageShard {
         let Opened { engine, suspect } = opened;
         let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
         let hints = hints::rebuild(&shard, engine.as_ref());
+        let trees = ReplicaTrees::new(&shard.commons, shard.index);
         Self {
             me,
             shard,
             open,
             engine,
+            trees,
             suspect,
             minter,
             hints,
@@ -140,12 +118,12 @@ impl StorageShard {
     }
 
     /// Work whose time is over is dropped: its asker has moved on.
-    fn is_late(&self, deadline: Instant) -> bool {
+    pub(crate) fn is_late(&self, deadline: Instant) -> bool {
         self.now() > deadline
     }
 
     /// The record of a key as this run of the shard may use it; what waits to be written counts.
-    fn load(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
+    pub(crate) fn load(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
         self.write_if_waiting(token);
         let Some(payload) = self.engine.get(token, key)? else { return Ok(Record::default()) };
         self.decode(key, &payload)
@@ -166,7 +144,11 @@ impl StorageShard {
         self.write_if_waiting(token);
         match self.engine.get(token, key) {
             Ok(Some(payload)) => self.decode(key, &payload),
-            Ok(None) | Err(StorageError::Corrupt { .. }) => Ok(self.marked_as_known(key)),
+            Ok(None) => Ok(self.marked_as_known(key)),
+            Err(StorageError::Corrupt { .. }) => {
+                self.distrust(key);
+                Ok(self.marked_as_known(key))
+            }
             Err(error) => Err(error),
         }
     }
@@ -201,6 +183,7 @@ impl StorageShard {
             Ok(record) => record,
             Err(error) => return request.reply.answer(refusal(&error)),
         };
+        let before = digest_if_any(&record);
         let wall = self.shard.commons.environment.clock.wall();
         let reaped_stamp = Stamp::default();
         let write =
@@ -228,11 +211,12 @@ impl StorageShard {
         }
         let (changed, kept) = (written.minted || marked, Kept::of(&record));
         let generation = GENERATION;
+        let digests = (before, digest_if_any(&record));
         let record = Arc::new(record);
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if changed {
             let answer = Answer { to: request.reply, says: answer, durable: false };
-            self.enqueue(Waiting::record(token, key, payload, kept), Some(answer));
+            self.enqueue(Waiting::record(token, key, (payload, digests), kept), Some(answer));
         } else {
             request.reply.answer(answer);
         }
@@ -267,12 +251,14 @@ impl StorageShard {
         let says = PeerReply::Stored;
         match self.merged(record, &incoming, conflict, stands_in_for) {
             None => self.acknowledge(Answer { to: reply, says, durable }),
-            Some((payload, _)) if self.is_full_of_hints(stands_in_for, &key, payload.len()) => {
+            Some(((payload, _), _))
+                if self.is_full_of_hints(stands_in_for, &key, payload.len()) =>
+            {
                 reply.answer(PeerReply::Failed(Failure::Refused));
             }
-            Some((payload, kept)) => {
+            Some((written, kept)) => {
                 let answer = Answer { to: reply, says, durable };
-                self.enqueue(Waiting::record(token, key, payload, kept), Some(answer));
+                self.enqueue(Waiting::record(token, key, written, kept), Some(answer));
             }
         }
     }
@@ -284,7 +270,8 @@ impl StorageShard {
         incoming: &Record,
         conflict: Conflict,
         stands_in_for: Option<NodeId>,
-    ) -> Option<(Vec<u8>, Option<Kept>)> {
+    ) -> Option<((Vec<u8>, DigestChange), Option<Kept>)> {
+        let before = digest_if_any(&record);
         let merged = self.shard.overwritten.borrow_mut().merge(&mut record, incoming, conflict);
         let marked = stands_in_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
@@ -296,7 +283,7 @@ impl StorageShard {
         (merged.changed || merged.amnesia || marked).then(|| {
             let mut payload = Vec::new();
             record.encode_stored(&mut payload);
-            (payload, Kept::of(&record))
+            ((payload, (before, digest_if_any(&record))), Kept::of(&record))
         })
     }
 
@@ -316,7 +303,7 @@ impl StorageShard {
         }
     }
 
-    fn write_batch(&mut self) {
+    pub(crate) fn write_batch(&mut self) {
         let Batch { writes, answers, .. } = std::mem::take(&mut self.batch);
         if writes.is_empty() {
             return;
@@ -333,6 +320,10 @@ impl StorageShard {
             .collect();
         match self.engine.append(&changes) {
             Ok(_) => {
+                let cluster = self.shard.commons.cluster.load();
+                for Waiting { token, key, digests, .. } in &writes {
+                    self.trees.note(&cluster, key, *token, *digests);
+                }
                 self.index_hints(writes);
                 for answer in answers {
                     self.acknowledge(answer);
@@ -365,6 +356,10 @@ impl StorageShard {
     }
 }
 
+fn digest_if_any(record: &Record) -> Option<Digest> {
+    (!record.is_nothing()).then(|| record.digest())
+}
+
 /// What an asker hears of an error of the engine, nothing having been written.
 fn refusal(error: &StorageError) -> PeerReply {
     match error {
@@ -383,6 +378,7 @@ impl Actor for StorageShard {
         let interval = self.shard.commons.settings.storage.sync_interval;
         context.run_interval(interval, |shard, _| shard.request_sync());
         self.judge();
+        self.me.tell(BuildTrees);
     }
 }
 
@@ -404,6 +400,7 @@ impl Supervised for StorageShard {
         self.hints = hints::rebuild(&self.shard, self.engine.as_ref());
         self.batch = Batch::default();
         self.awaited.clear();
+        self.trees = ReplicaTrees::new(&self.shard.commons, self.shard.index);
         self.syncing = false;
         self.tell_hinted();
     }
@@ -419,6 +416,9 @@ impl Handler<Told<ReadRecord>> for StorageShard {
         }
         let answer = self.read(&request).unwrap_or_else(|error| {
             warn!(target: STORAGE, shard = self.shard.index, %error, "a read failed");
+            if let StorageError::Corrupt { key, .. } = &error {
+                self.distrust(key);
+            }
             self.judge();
             refusal(&error)
         });

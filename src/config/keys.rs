@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use henge_actors::settings::{
-    Address, ClusterName, ClusterSettings, DEFAULT_LISTEN, HandoffSettings, InvalidSettings,
-    LayoutEntry, LimitSettings, MembershipSettings, NodeSettings, RingSettings, Settings,
-    ShardCount, StorageSettings, TelemetrySettings, TlsSettings,
+    Address, AntiEntropySettings, ClusterName, ClusterSettings, DEFAULT_LISTEN, HandoffSettings,
+    InvalidSettings, LayoutEntry, LimitSettings, MembershipSettings, NodeSettings, RingSettings,
+    Settings, ShardCount, StorageSettings, TelemetrySettings, TlsSettings,
 };
 use henge_kernel::{
     bucket::{BucketChange, BucketProperties, Setting, Violations},
@@ -36,6 +36,7 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
     let tls = read_tls(reader);
     let http = read_http(reader);
     let limits = read_limits(reader);
+    let anti_entropy = read_anti_entropy(reader);
     let (telemetry, log_format) = read_telemetry(reader);
     let settings = Settings {
         node: node?,
@@ -47,6 +48,7 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
         handoff,
         tls,
         limits,
+        anti_entropy,
         telemetry,
         allow_faults,
     };
@@ -212,6 +214,11 @@ fn read_handoff(reader: &mut Reader<'_>) -> HandoffSettings {
     HandoffSettings {
         hint_bytes_max: reader.size("handoff.hint_bytes_max", default.hint_bytes_max),
     }
+}
+
+fn read_anti_entropy(reader: &mut Reader<'_>) -> AntiEntropySettings {
+    let default = AntiEntropySettings::default();
+    AntiEntropySettings { interval: reader.span("anti_entropy.interval", default.interval) }
 }
 
 fn read_tls(reader: &mut Reader<'_>) -> TlsSettings {

@@ -39,6 +39,7 @@ fn actors_are_shown_in_numbers() {
     let actors = actors["actors"].as_array().unwrap();
     for name in [
         "NodeSupervisor",
+        "AntiEntropyWorker",
         "Front",
         "RingManager",
         "GossipMembership",
@@ -47,6 +48,16 @@ fn actors_are_shown_in_numbers() {
     ] {
         assert!(actors.iter().any(|actor| actor["actor"] == name), "{name}: {actors:?}");
     }
+}
+
+#[test]
+fn a_node_alone_has_no_peers_to_compare_its_replicas_with() {
+    let single = Single::start();
+    let path = "/v1/admin/anti-entropy";
+    assert_eq!(call(single.http(), "POST", path, &[], b"").status, 202);
+    let report = get(single.http(), path).json();
+    assert_eq!((&report["node"], &report["peers"]), (&json!("solo"), &json!([])));
+    assert_eq!((&report["exchanges"], &report["clashes"]), (&json!(0), &json!(0)));
 }
 
 #[test]

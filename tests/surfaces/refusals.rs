@@ -155,9 +155,15 @@ fn unknown_repeated_and_malformed_parameters_are_refused() {
     for query in ["r=1", "ttl=1s", "return_body=true"] {
         delete(http, &format!("{K}?{query}"), &witness.context).problem(400, "bad_request");
     }
-    for path in
-        ["/v1/cluster", "/v1/buckets", "/v1/buckets/b", REPLICA, "/v1/admin/actors", "/ready"]
-    {
+    for path in [
+        "/v1/cluster",
+        "/v1/buckets",
+        "/v1/buckets/b",
+        REPLICA,
+        "/v1/admin/actors",
+        "/v1/admin/anti-entropy",
+        "/ready",
+    ] {
         get(http, &format!("{path}?x=1")).refuses("x");
     }
     witness.assert_unchanged("everything");

@@ -123,6 +123,9 @@ impl Coordinator {
         if matches!(self.task, Task::Idle) {
             return;
         }
+        if let Task::Put(putting) = &self.task {
+            self.tell_of_silent(putting);
+        }
         self.lease += 1;
         self.armed = None;
         self.permit = None;
@@ -157,7 +160,8 @@ impl Coordinator {
 
     /// Sends to the shard of `node` that holds the key, or learns at once that it cannot.
     fn send(&self, node: NodeId, request: PeerRequest, deadline: Instant, reply: Option<ReplyTo>) {
-        let link = self.link_to(node, plan::partition_of(&self.shard, &request));
+        let partition = plan::partition_of(&self.shard, &request);
+        let link = partition.and_then(|partition| self.link_to(node, partition));
         match (link, reply) {
             (Some(link), reply) => link.tell(SendRequest { request, deadline, reply }),
             (None, Some(reply)) => reply.answer(PeerReply::Failed(Failure::Unreachable)),

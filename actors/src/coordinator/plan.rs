@@ -235,15 +235,16 @@ pub fn plan_list(
     (ListPlan { partition, range, deadline, listed: ListedKeys::default() }, request)
 }
 
-/// The partition that a request between nodes concerns.
-pub fn partition_of(shard: &Shard, request: &PeerRequest) -> PartitionId {
+/// The partition that a request of a coordinator concerns; it asks nothing about trees.
+pub fn partition_of(shard: &Shard, request: &PeerRequest) -> Option<PartitionId> {
     let cluster = shard.commons.cluster.load();
     match request {
         PeerRequest::Read { key, .. } | PeerRequest::Store { key, .. } => {
-            partition_of_key(&cluster, key)
+            Some(partition_of_key(&cluster, key))
         }
-        PeerRequest::Write(write) => partition_of_key(&cluster, &write.key),
-        PeerRequest::List { partition, .. } => *partition,
+        PeerRequest::Write(write) => Some(partition_of_key(&cluster, &write.key)),
+        PeerRequest::List { partition, .. } => Some(*partition),
+        PeerRequest::Trees(_) => None,
     }
 }
 

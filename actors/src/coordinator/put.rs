@@ -25,6 +25,7 @@ use crate::{
     actor_ref::Told,
     api::{Answer, Got, Written},
     messages::{
+        anti_entropy_worker::PartitionDirty,
         coordinator::{BeginForwarded, BeginPut, Outcome, ReplyTo},
         storage_shard::{MintRecord, StoreRecord},
     },
@@ -35,6 +36,8 @@ use crate::{
 pub(super) struct Putting {
     plan: PutPlan,
     asker: Option<Asker>,
+    /// Homes that were sent the record and have not acknowledged it.
+    silent: Vec<NodeId>,
 }
 
 impl Putting {
@@ -50,6 +53,17 @@ enum Asker {
 }
 
 impl Coordinator {
+    /// The put is over: homes that have not acknowledged it may lack it, and nobody else knows.
+    pub(super) fn tell_of_silent(&self, putting: &Putting) {
+        let cluster = self.shard.commons.cluster.load();
+        let partition = plan::partition_of_key(&cluster, putting.key());
+        if let Some(worker) = self.shard.anti_entropy() {
+            for node in &putting.silent {
+                worker.tell(PartitionDirty { partition, peer: Some(*node) });
+            }
+        }
+    }
+
     pub(super) fn run_put(
         &mut self,
         step: impl FnOnce(&mut PutCoordination, Instant, &mut Vec<PutEffect>),
@@ -66,7 +80,7 @@ impl Coordinator {
 
     fn perform_put(&mut self, effect: PutEffect) {
         let Task::Put(putting) = &mut self.task else { return };
-        let Putting { plan, asker } = putting.as_mut();
+        let Putting { plan, asker, silent } = putting.as_mut();
         match effect {
             PutEffect::Mint { stands_in_for } => {
                 let mint = MintRecord {
@@ -89,6 +103,7 @@ impl Coordinator {
                 self.shard.storage().tell(mint);
             }
             PutEffect::StoreAt { node, stands_in_for, record } => {
+                silent.push(node);
                 let (key, deadline) = (plan.write.key.clone(), plan.deadline);
                 let (generation, properties) = (record.generation, plan.write.properties);
                 let (record, conflict) = (plan.minted.get_or_encode(&record.record), plan.conflict);
@@ -145,7 +160,10 @@ impl Coordinator {
                 let (context, dot) = (minted.written.context, minted.written.dot);
                 PutEvent::Minted(Minted { context, dot, record })
             }
-            PeerReply::Stored => PutEvent::Stored(node),
+            PeerReply::Stored => {
+                putting.silent.retain(|silent| *silent != node);
+                PutEvent::Stored(node)
+            }
             PeerReply::Written { context, dot, record, replicas } => {
                 let record = record.map(|bytes| Record::decode_replicated(&bytes)).transpose();
                 match record {
@@ -206,7 +224,7 @@ impl Handler<Told<BeginPut>> for Coordinator {
             Ok((plan, request)) => {
                 self.permit = Some(permit);
                 let asker = Some(Asker::Client(outcome));
-                self.task = Task::Put(Box::new(Putting { plan, asker }));
+                self.task = Task::Put(Box::new(Putting { plan, asker, silent: Vec::new() }));
                 self.run_put(|put, now, effects| put.start(now, request, effects));
             }
             Err(error) => {
@@ -226,7 +244,7 @@ impl Handler<Told<BeginForwarded>> for Coordinator {
             Ok((plan, request)) => {
                 self.permit = Some(permit);
                 let asker = Some(Asker::Peer(reply));
-                self.task = Task::Put(Box::new(Putting { plan, asker }));
+                self.task = Task::Put(Box::new(Putting { plan, asker, silent: Vec::new() }));
                 self.run_put(|put, now, effects| put.start(now, request, effects));
             }
             Err(error) => {

@@ -12,10 +12,12 @@ use tokio::sync::oneshot;
 use crate::{
     actor_ref::ActorRef,
     admission::Permit,
+    anti_entropy_worker::AntiEntropyWorker,
     api::{Answer, Got, KeyRange, Written},
     coordinator::Coordinator,
     hinted_handoff_queue::HintedHandoffQueue,
     messages::{
+        anti_entropy_worker::ExchangeAnswered,
         hinted_handoff_queue::{Handed, HandedOver},
         peer_link::SendReply,
     },
@@ -137,6 +139,10 @@ enum Whom {
         queue: ActorRef<HintedHandoffQueue>,
         handed: Handed,
     },
+    Worker {
+        worker: ActorRef<AntiEntropyWorker>,
+        ticket: u64,
+    },
     /// With the request's place here, which is given back as the answer goes.
     Peer {
         peer: ActorRef<PeerLink>,
@@ -155,6 +161,11 @@ impl ReplyTo {
     /// A record that `queue` hands over.
     pub fn handoff(queue: ActorRef<HintedHandoffQueue>, handed: Handed) -> Self {
         Self(Some(Whom::Handoff { queue, handed }))
+    }
+
+    /// What a worker asked under `ticket`.
+    pub fn worker(worker: ActorRef<AntiEntropyWorker>, ticket: u64) -> Self {
+        Self(Some(Whom::Worker { worker, ticket }))
     }
 
     /// The request `correlation` that came from a peer on `link`.
@@ -178,6 +189,9 @@ impl ReplyTo {
                 coordinator.tell(ReplicaAnswered { lease, from, reply });
             }
             Some(Whom::Handoff { queue, handed }) => queue.tell(HandedOver { handed, reply }),
+            Some(Whom::Worker { worker, ticket }) => {
+                worker.tell(ExchangeAnswered { ticket, reply });
+            }
             Some(Whom::Peer { peer, link, correlation, .. }) => {
                 peer.tell(SendReply { link, correlation, reply });
             }

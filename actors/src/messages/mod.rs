@@ -30,6 +30,11 @@
 //! | `SetBucket` | `NodeHandle` | `RingManager` | |
 //! | `RegistersArrived` `RegisterAnswered` | `PeerLink` | `RingManager` | `Registers` `RegisterAnswered` |
 //! | `PeerReached` | `PeerLink` | `RingManager` | |
+//! | `ExamineTrees` | `AntiEntropyWorker`, `PeerLink` | `StorageShard` | `Trees` |
+//! | `LinkChanged` `ExchangeServed` | `PeerLink` | `AntiEntropyWorker` | |
+//! | `PartitionDirty` | `StorageShard`, `Coordinator` | `AntiEntropyWorker` | |
+//! | `ExchangeAnswered` | whoever holds its `ReplyTo` | `AntiEntropyWorker` | |
+//! | `CompareNow` | `NodeHandle` | `AntiEntropyWorker` | |
 //! | `ChildDown` | any child | `NodeSupervisor` | |
 //!
 //! The last column says as what a message came from another node, or goes to one. What is wanted is
@@ -37,6 +42,7 @@
 //! message of its own; who is no actor waits for a oneshot, who embeds the node for actix's. What an actor tells itself stays in its
 //! own file.
 
+pub mod anti_entropy_worker;
 pub mod client_link;
 pub mod coordinator;
 pub mod front;

@@ -156,6 +156,7 @@ impl PeerLink {
         if let Some(current) = self.link.take() {
             current.link.close(reason);
             self.fail_waiting(current.link.id());
+            self.shard.link_changed((self.peer.node, self.peer.shard), false);
         }
     }
 
@@ -328,6 +329,7 @@ impl Handler<Told<LinkUp>> for PeerLink {
         if let Some(queue) = self.shard.handoff() {
             queue.tell(HomeReached { node: self.peer.node });
         }
+        self.shard.link_changed((self.peer.node, self.peer.shard), true);
         if let (0, 0, Some(ring_manager)) =
             (self.shard.index, self.peer.shard, self.shard.commons.ring_manager.get())
         {

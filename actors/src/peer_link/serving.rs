@@ -2,20 +2,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use henge_kernel::coordination::{Failure, RequestError};
+use henge_kernel::{
+    coordination::{Failure, RequestError},
+    key::PartitionId,
+};
 
 use super::PeerLink;
 use crate::{
     admission::Admission,
     messages::{
+        anti_entropy_worker::ExchangeServed,
         coordinator::{BeginForwarded, ReplyTo},
         peer_link::{SendControl, SendReply},
         storage_shard::{ListKeys, ReadRecord, StoreRecord},
     },
+    replica_trees::ExamineTrees,
     settings::LimitSettings,
     transport::{LinkId, REQUEST_FRAME_BYTES_MAX},
     view::ClusterView,
-    wire::{ControlMessage, PeerReply, PeerRequest},
+    wire::{ControlMessage, PeerReply, PeerRequest, TreeQuestion},
 };
 
 /// The door for one shard of a peer: as many requests as the peer's own doors let in, if it has
@@ -71,6 +76,14 @@ impl PeerLink {
             PeerRequest::List { partition, range } => {
                 storage.tell(ListKeys { partition, range, deadline, reply });
             }
+            PeerRequest::Trees(question) => {
+                if let (TreeQuestion::Compare(_), Some(worker)) =
+                    (&question, self.shard.anti_entropy())
+                {
+                    worker.tell(ExchangeServed { peer: (self.peer.node, self.peer.shard) });
+                }
+                storage.tell(ExamineTrees { question, deadline, reply });
+            }
             PeerRequest::Write(write) => {
                 // It leads to requests of this node's own, like a client's.
                 let door = &self.shard.commons.doors[usize::from(self.shard.index)];
@@ -100,6 +113,11 @@ impl PeerLink {
             PeerRequest::List { partition, .. } => {
                 return (partition.shard(self.shard.commons.shards) != self.shard.index)
                     .then_some(PeerReply::Failed(Failure::Refused));
+            }
+            PeerRequest::Trees(question) => {
+                let own = |at: PartitionId| at.shard(self.shard.commons.shards) == self.shard.index;
+                let misplaced = !question.partitions().into_iter().all(own);
+                return misplaced.then_some(PeerReply::Failed(Failure::Refused));
             }
         };
         if partition.shard(self.shard.commons.shards) != self.shard.index {

@@ -22,6 +22,7 @@ use std::{
 };
 
 use henge_kernel::{
+    anti_entropy::schedule::EVERY,
     bucket::BucketProperties,
     id::{ClusterId, NodeId, NodeName},
     key::PartitionCount,
@@ -51,6 +52,8 @@ pub struct Settings {
     pub membership: MembershipSettings,
     /// What is kept for homes that are away.
     pub handoff: HandoffSettings,
+    /// When replicas are compared.
+    pub anti_entropy: AntiEntropySettings,
     /// Where the certificates are.
     pub tls: TlsSettings,
     /// Bounds against overload.
@@ -81,6 +84,7 @@ impl Settings {
             storage: StorageSettings::default(),
             membership: MembershipSettings::default(),
             handoff: HandoffSettings::default(),
+            anti_entropy: AntiEntropySettings::default(),
             tls: TlsSettings::default(),
             limits: LimitSettings::default(),
             telemetry: TelemetrySettings::default(),
@@ -232,6 +236,21 @@ pub struct HandoffSettings {
 impl Default for HandoffSettings {
     fn default() -> Self {
         Self { hint_bytes_max: 4 << 30 }
+    }
+}
+
+/// `[anti_entropy]`: when replicas are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AntiEntropySettings {
+    /// Time between two comparisons of all that two nodes share, if nothing calls for one sooner:
+    /// a node that returns, a write that a home did not acknowledge, a damaged record. 1 s to 1 h,
+    /// default 10 s.
+    pub interval: Duration,
+}
+
+impl Default for AntiEntropySettings {
+    fn default() -> Self {
+        Self { interval: EVERY }
     }
 }
 

@@ -296,6 +296,7 @@ impl Settings {
                 "membership.announce_to_down_interval",
                 millis(membership.announce_to_down_interval, 100, 60_000),
             ),
+            ("anti_entropy.interval", millis(self.anti_entropy.interval, 1_000, 3_600_000)),
             (
                 "limits.value_bytes_max",
                 bytes(limits.value_bytes_max, 1 << 10, VALUE_BYTES_MAX.into()),

@@ -15,7 +15,7 @@ use henge_kernel::{
         hint::{Hint, Released, release},
     },
     id::{NodeId, ShardUid},
-    key::{Key, Token},
+    key::Key,
     time::WallMillis,
 };
 use tracing::{error, info, warn};
@@ -43,20 +43,6 @@ impl Kept {
     pub(super) fn of(record: &Record) -> Option<Self> {
         let homes = record.marks().to_vec();
         (!homes.is_empty()).then(|| Self { homes, digest: record.digest() })
-    }
-}
-
-impl Waiting {
-    pub(super) fn record(token: Token, key: Key, payload: Vec<u8>, kept: Option<Kept>) -> Self {
-        Self { token, key, payload: Some(payload), kept, released: None }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.payload.as_ref().map_or(0, Vec::len)
-    }
-
-    pub(super) fn hint_bytes(&self) -> u64 {
-        self.kept.as_ref().map_or(0, |_| self.bytes() as u64)
     }
 }
 
@@ -155,7 +141,9 @@ impl StorageShard {
             }
         };
         let (key, kept, released) = (key.clone(), Kept::of(&record), Some(*home));
-        Some(Waiting { token, key, payload, kept, released })
+        let held = Some(record.digest());
+        let digests = (held, held.filter(|_| payload.is_some()));
+        Some(Waiting { token, key, payload, digests, kept, released })
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `codec` | the frame's shape and the bounded codec; alone names bincode |
 //! | `hello` | the first frame each way |
 //! | `request`, `reply` | the request lane |
+//! | `trees` | what the request lane says of trees of digests |
 //! | `failure` | errors inside replies |
 //! | `control` | the control lane |
 //! | `client_hello`, `client_request`, `client_reply` | the protocol of clients |
@@ -22,6 +23,7 @@ mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
+mod trees;
 
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ pub use control::{ControlMessage, REGISTERS_PER_MESSAGE_MAX};
 pub use hello::{Hello, PROTOCOL_MAX, PROTOCOL_MIN};
 pub use reply::{ListedKeys, Minted, PeerReply};
 pub use request::{ForwardedWrite, PeerRequest};
+pub use trees::{TreeAnswer, TreeQuestion};
 
 /// A frame of the request lane.
 #[derive(Clone, Debug, PartialEq)]

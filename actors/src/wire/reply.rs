@@ -13,6 +13,7 @@ use henge_kernel::{
 use super::{
     codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
     failure::WireError,
+    trees::TreeAnswer,
 };
 use crate::{api::KeyPosition, transport::Frame};
 
@@ -57,6 +58,8 @@ pub enum PeerReply {
     },
     /// Keys of a partition.
     Listed(ListedKeys),
+    /// What was asked about trees; the answer is the frame's tail.
+    Trees(TreeAnswer),
     /// It refused, or the forwarded write failed.
     Refused(RequestError),
     /// It could not answer.
@@ -101,6 +104,7 @@ enum Body<'a> {
     Listed { count: u16, resume: Option<(u64, &'a [u8])> },
     Refused(WireError<'a>),
     Failed(u8),
+    Trees,
 }
 
 const FAILURES: [Failure; 4] =
@@ -135,6 +139,7 @@ impl PeerReply {
                 let resume = listed.resume.as_ref().map(|place| (place.token.0, &place.key[..]));
                 (Body::Listed { count, resume }, listed.tail())
             }
+            Self::Trees(answer) => (Body::Trees, answer.encode()),
             Self::Refused(error) => (Body::Refused(WireError::of(error)), none),
             Self::Failed(failure) => {
                 let place = FAILURES.iter().position(|known| known == failure).unwrap_or(1);
@@ -172,6 +177,7 @@ impl PeerReply {
                 });
                 Self::Listed(ListedKeys { keys: keys_from_tail(count, tail)?, resume })
             }
+            Body::Trees => Self::Trees(TreeAnswer::decode(tail)?),
             Body::Refused(error) => Self::Refused(error.own()),
             Body::Failed(place) => {
                 let failure = FAILURES.get(usize::from(place)).copied();

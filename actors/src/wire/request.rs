@@ -12,7 +12,10 @@ use henge_kernel::{
     time::WallMillis,
 };
 
-use super::codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame};
+use super::{
+    codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
+    trees::TreeQuestion,
+};
 use crate::{
     api::{KeyPosition, KeyRange},
     transport::Frame,
@@ -56,6 +59,8 @@ pub enum PeerRequest {
         /// Which keys of it.
         range: KeyRange,
     },
+    /// Say something of trees of digests; the question is the frame's tail.
+    Trees(TreeQuestion),
 }
 
 /// A write on its way to a home, with what the client chose.
@@ -116,6 +121,7 @@ enum Body<'a> {
         after: Option<(u64, &'a [u8])>,
         limit: u16,
     },
+    Trees,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -210,6 +216,7 @@ impl PeerRequest {
                 };
                 (body, Bytes::new())
             }
+            Self::Trees(question) => (Body::Trees, question.encode()),
         };
         let header = Header { correlation, remaining_ms, body };
         Ok(Frame::with_tail(codec::encode(KIND, &header)?, tail))
@@ -249,6 +256,7 @@ impl PeerRequest {
                 };
                 Self::List { partition: PartitionId(partition), range }
             }
+            Body::Trees => Self::Trees(TreeQuestion::decode(tail)?),
         };
         Ok((correlation, Duration::from_millis(remaining_ms.into()), request))
     }

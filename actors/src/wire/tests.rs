@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use henge_kernel::{
+    anti_entropy::{
+        Place, Summary, TreeId,
+        exchange::{Listing, ROOTS_MAX},
+    },
     bucket::{BucketProperties, BucketRegister, Durability, RegisterVersion},
     causality::{Actor, Conflict, Content, Context, Digest, Dot, History, Stamp, Value},
     coordination::{Failure, Fate, Generation, Replicas, RequestError},
@@ -88,6 +92,49 @@ fn requests() -> Vec<PeerRequest> {
         write(Content::Tombstone),
         PeerRequest::List { partition: PartitionId(300), range },
     ]
+    .into_iter()
+    .chain(questions().into_iter().map(PeerRequest::Trees))
+    .collect()
+}
+
+fn tree() -> TreeId {
+    TreeId { partition: PartitionId(300), n: 3 }
+}
+
+fn place() -> Place {
+    Place::new(127, 1).unwrap()
+}
+
+fn questions() -> Vec<TreeQuestion> {
+    let keys = |after| TreeQuestion::Keys { tree: tree(), leaves: vec![place()], after };
+    vec![
+        TreeQuestion::Roots(vec![tree()]),
+        TreeQuestion::Compare(vec![(tree(), Summary(u128::MAX)); 2]),
+        TreeQuestion::Branches(tree()),
+        TreeQuestion::Leaves(tree(), vec![0, 127]),
+        keys(None),
+        keys(Some(key())),
+        TreeQuestion::Digests(vec![key(), key()]),
+    ]
+}
+
+fn tree_answers() -> Vec<TreeAnswer> {
+    vec![
+        TreeAnswer::Roots(vec![Summary(1)]),
+        TreeAnswer::Differing(vec![tree()]),
+        TreeAnswer::Branches(vec![(127, Summary(2))]),
+        TreeAnswer::Leaves(vec![(place(), Summary(3))]),
+        TreeAnswer::Keys(Listing { keys: vec![(key(), Digest(4))], more: true }),
+        TreeAnswer::Digests(vec![None, Some(Digest(5))]),
+    ]
+}
+
+#[test]
+fn longer_lists_than_may_be_asked_for_are_refused() {
+    let long = TreeQuestion::Compare(vec![(tree(), Summary(1)); ROOTS_MAX + 1]);
+    let frame = PeerRequest::Trees(long).encode(7, Duration::from_secs(1)).unwrap();
+    let refused = RequestFrame::decode(&joined(frame)).unwrap_err();
+    assert!(matches!(refused, MalformedFrame::Rule { .. }), "{refused}");
 }
 
 fn errors() -> Vec<RequestError> {
@@ -144,6 +191,7 @@ fn replies() -> Vec<PeerReply> {
     ];
     let failures = [Failure::Unreachable, Failure::Lost, Failure::Refused, Failure::Corrupt];
     replies.extend(failures.map(PeerReply::Failed));
+    replies.extend(tree_answers().into_iter().map(PeerReply::Trees));
     replies.extend(errors().into_iter().map(PeerReply::Refused));
     replies
 }

@@ -2,6 +2,7 @@
 //! one `LocalSet`, no actix `System`. A seed decides everything.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod anti_entropy;
 mod buckets;
 mod determinism;
 mod embedding;

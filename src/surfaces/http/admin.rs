@@ -31,6 +31,19 @@ pub fn actors(call: &Call<'_>) -> Result<HttpResponse, Problem> {
     Ok(json(&Actors { actors: call.door.handle.actors() }))
 }
 
+/// `GET /v1/admin/anti-entropy`: how far this node's replicas and those of its peers are the same.
+pub fn anti_entropy(call: &Call<'_>) -> Result<HttpResponse, Problem> {
+    call.query(&[])?;
+    Ok(json(&call.door.handle.anti_entropy()))
+}
+
+/// `POST /v1/admin/anti-entropy`: compare them now. The answer does not wait for that.
+pub fn compare_replicas(call: &Call<'_>) -> Result<HttpResponse, Problem> {
+    call.query(&[])?;
+    call.door.handle.compare_replicas();
+    Ok(HttpResponse::Accepted().finish())
+}
+
 /// What the body of `POST /v1/admin/faults` must be.
 const FAULTS: &str = r#"{"cut": [NODE, …], "one_way": true or false} or {"heal": true}"#;
 

@@ -9,7 +9,7 @@
 //! | `answers.rs`, `siblings.rs` | what a get found, as an answer |
 //! | `buckets.rs` | lists keys; properties of buckets |
 //! | `cluster.rs` | members, the ring, health, readiness |
-//! | `admin.rs` | this node's replica of a key, its actors, faults on purpose |
+//! | `admin.rs` | this node's replica of a key, its actors, anti-entropy, faults on purpose |
 //! | `problem.rs` | errors as RFC 9457 problems; the table from errors to status codes |
 //! | `body.rs`, `headers.rs`, `query.rs`, `text.rs`, `date.rs`, `host.rs` | reading requests, strictly |
 //!

@@ -130,6 +130,10 @@ async fn answer(route: Route<'_>, call: Call<'_>) -> Result<HttpResponse, Proble
         Route::Ring => cluster::ring(&call),
         Route::Replica { bucket, key } => admin::replica(&call, &decode_key(bucket, key)?).await,
         Route::Actors => admin::actors(&call),
+        Route::AntiEntropy => match *method {
+            Method::POST => admin::compare_replicas(&call),
+            _ => admin::anti_entropy(&call),
+        },
         Route::Faults => admin::faults(call).await,
         Route::Health => cluster::health(&call),
         Route::Ready => cluster::ready(&call),
@@ -156,6 +160,7 @@ enum Route<'a> {
     Ring,
     Replica { bucket: &'a str, key: &'a str },
     Actors,
+    AntiEntropy,
     Faults,
     Health,
     Ready,
@@ -183,6 +188,7 @@ impl<'a> Route<'a> {
             ["v1", "cluster", "ring"] => Self::Ring,
             ["v1", "admin", "replica", bucket, key] => Self::Replica { bucket, key },
             ["v1", "admin", "actors"] => Self::Actors,
+            ["v1", "admin", "anti-entropy"] => Self::AntiEntropy,
             ["v1", "admin", "faults"] => Self::Faults,
             ["health"] => Self::Health,
             ["ready"] => Self::Ready,
@@ -194,6 +200,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Object { .. } => "GET, HEAD, PUT, DELETE",
             Self::Bucket { .. } => "GET, HEAD, PUT",
+            Self::AntiEntropy => "GET, HEAD, POST",
             Self::Faults => "POST",
             _ => "GET, HEAD",
         }
@@ -227,6 +234,7 @@ impl<'a> Route<'a> {
             Self::Ring => "ring",
             Self::Replica { .. } => "replica",
             Self::Actors => "actors",
+            Self::AntiEntropy => "anti_entropy",
             Self::Faults => "faults",
             Self::Health => "health",
             Self::Ready => "ready",

@@ -1,7 +1,8 @@
 //! One exchange with one peer: from roots to records.
 //!
 //! The roots of all shared trees go out in as few messages as possible. Where they differ the
-//! branches are compared, then the leaves, then the keys with their digests; what differs is looked
+//! branches are compared, then the leaves (unless the tree is so sparse that its keys are few
+//! anyway), then the keys with their digests; what differs is looked
 //! at again a second later, because most of it was a write on its way; what still does is swapped:
 //! either side merges the other's records. Each message is bounded, one at a time is under way
 //! (records: [`SWAPS_MAX`]), and a message that fails ends the exchange. That loses nothing: what
@@ -13,7 +14,7 @@
 use core::{mem, time::Duration};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::tree::{Place, Summary, TreeId};
+use super::tree::{FANOUT, Place, Summary, TreeId};
 use crate::{
     causality::Digest, id::NodeId, key::Key, key::PartitionCount, machine::Machine, time::Instant,
 };
@@ -26,8 +27,8 @@ use walk::Walk;
 pub const ROOTS_MAX: usize = 4096;
 /// Branches whose leaves are asked for in one message.
 pub const BRANCHES_MAX: usize = 16;
-/// Leaves whose keys are asked for in one message.
-pub const LEAVES_MAX: usize = 256;
+/// Leaves whose keys are asked for in one message: all of as many branches.
+pub const LEAVES_MAX: usize = BRANCHES_MAX * FANOUT as usize;
 /// Keys listed in one message, or looked at again in one.
 pub const KEYS_MAX: usize = 1024;
 /// Keys whose records are swapped in one message; the shell sends fewer if they are large.

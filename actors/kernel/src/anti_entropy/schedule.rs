@@ -1,6 +1,6 @@
 //! When to compare with whom, and since when who differs.
 //!
-//! Every pair of nodes that share a tree compares all of them every [`EVERY`]; at once when the
+//! Every pair of nodes that share a tree compares all of them every ten seconds; at once when the
 //! other returns, when a partition is known to be dirty, and when the ring has changed; and again
 //! at once as long as something was mended, for until the roots are equal nobody knows what else
 //! there is. One exchange mends both sides, so the node with the smaller identity takes the lead,
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{exchange::Report, tree::TreeId};
 use crate::{id::NodeId, key::PartitionId, machine::Machine, time::Instant};
 
-/// How often two nodes compare what they share.
+/// How often two nodes compare what they share, unless told otherwise.
 pub const EVERY: Duration = Duration::from_secs(10);
 /// So much later the node that does not lead does it, if the other one has not.
 pub const LAG: Duration = Duration::from_secs(1);
@@ -96,14 +96,16 @@ struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     node: NodeId,
+    every: Duration,
     up: BTreeSet<NodeId>,
     plans: BTreeMap<NodeId, Plan>,
 }
 
 impl Schedule {
-    /// The schedule of a node that shares nothing with anybody yet.
-    pub fn new(node: NodeId) -> Self {
-        Self { node, up: BTreeSet::new(), plans: BTreeMap::new() }
+    /// The schedule of a node that shares nothing with anybody yet; `every` is the time from one
+    /// comparison of what it shares to the next.
+    pub fn new(node: NodeId, every: Duration) -> Self {
+        Self { node, every, up: BTreeSet::new(), plans: BTreeMap::new() }
     }
 
     /// Which partitions are not the same here and at a peer, and since when, as far as is known.
@@ -130,7 +132,7 @@ impl Schedule {
 
     /// When it is time again.
     fn later(&self, now: Instant, peer: NodeId) -> Instant {
-        now.after(if self.leads(peer) { EVERY } else { EVERY * 2 })
+        now.after(if self.leads(peer) { self.every } else { self.every * 2 })
     }
 
     fn change_ring(&mut self, now: Instant, peers: &[NodeId]) {

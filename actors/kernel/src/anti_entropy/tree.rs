@@ -81,6 +81,15 @@ impl Place {
         Self { branch: top(branch), leaf: top(leaf) }
     }
 
+    /// The first and the last token that lie in this leaf of a partition's trees.
+    pub fn tokens(self, partition: PartitionId, partitions: PartitionCount) -> (Token, Token) {
+        let bits = partitions.get().trailing_zeros();
+        let width = 64 - bits - 2 * FANOUT_BITS;
+        let place = u64::from(self.branch) << FANOUT_BITS | u64::from(self.leaf);
+        let first = partition.first_token(partitions).0 | place << width;
+        (Token(first), Token(first | ((1 << width) - 1)))
+    }
+
     /// The branch, below [`FANOUT`].
     pub fn branch(self) -> u8 {
         self.branch

@@ -29,7 +29,7 @@ impl Plan {
     /// Of a ring in which all of `peers` share something with this node and are up.
     fn with(peers: &[NodeId]) -> Self {
         let now = Instant::from_micros(1_000_000_000);
-        let mut plan = Self { machine: Schedule::new(NODE), effects: Vec::new(), now };
+        let mut plan = Self { machine: Schedule::new(NODE, EVERY), effects: Vec::new(), now };
         plan.handle(ScheduleEvent::RingChanged(peers.to_vec()));
         for peer in peers {
             plan.handle(ScheduleEvent::PeerUp(*peer));

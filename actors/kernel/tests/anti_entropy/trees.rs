@@ -76,6 +76,15 @@ proptest! {
             let within = |token: u64| (token << bits) >> 50;
             within(one).cmp(&within(other))
         });
+        for (token, place) in [one, other].into_iter().zip(places) {
+            let partition = Token(token).partition(partitions);
+            let (first, last) = place.tokens(partition, partitions);
+            prop_assert!((first..=last).contains(&Token(token)));
+            prop_assert_eq!([first, last].map(|token| Place::of(token, partitions)), [place; 2]);
+            let next = Token(last.0.wrapping_add(1));
+            let behind = (next.partition(partitions), Place::of(next, partitions));
+            prop_assert!(last == Token(u64::MAX) || behind != (partition, place));
+        }
     }
 
     #[test]

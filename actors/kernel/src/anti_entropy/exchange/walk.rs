@@ -148,7 +148,14 @@ impl Walk {
 
     fn take_branches(&mut self, own: &[(u8, Summary)], peer: &[(u8, Summary)]) -> Option<Vec<Key>> {
         let sound = is_sorted(peer) && peer.iter().all(|(branch, _)| *branch < FANOUT);
-        self.branches = sound.then(|| differing(own, peer))?.into();
+        let branches = sound.then(|| differing(own, peer))?;
+        // Of a sparse tree all keys below are asked for at once: most branches hold one.
+        if own.len().max(peer.len()) <= BRANCHES_MAX {
+            let leaves = |branch| (0..FANOUT).filter_map(move |leaf| Place::new(branch, leaf));
+            self.leaves.extend(branches.into_iter().flat_map(leaves));
+        } else {
+            self.branches = branches.into();
+        }
         Some(Vec::new())
     }
 
@@ -197,7 +204,7 @@ impl Walk {
     fn holds(&self, (token, _): &Order, leaves: &[Place]) -> bool {
         let partition = self.tree.map(|tree| tree.partition);
         partition == Some(token.partition(self.partitions))
-            && leaves.contains(&Place::of(*token, self.partitions))
+            && leaves.binary_search(&Place::of(*token, self.partitions)).is_ok()
     }
 }
 

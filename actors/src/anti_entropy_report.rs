@@ -1,0 +1,145 @@
+//! How far the replicas of a node and its peers are the same: what each shard publishes, and the
+//! report that is made of it.
+
+use std::collections::BTreeMap;
+
+use henge_kernel::{
+    key::PartitionId,
+    time::{Instant, whole_millis},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    commons::Commons, handle::NodeHandle, links::PeerShard,
+    messages::anti_entropy_worker::CompareNow,
+};
+
+/// What one shard knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardSync {
+    /// Each shard of a peer that it shares partitions with.
+    pub peers: BTreeMap<PeerShard, PeerSync>,
+    /// Exchanges that came to their end.
+    pub exchanges: u64,
+    /// Questions below the roots that peers were asked.
+    pub questions: u64,
+    /// Keys that were mended.
+    pub mended: u64,
+    /// Bytes of records that were moved.
+    pub bytes: u64,
+    /// Dots that named two values.
+    pub clashes: u64,
+}
+
+/// What one shard knows of one shard of a peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerSync {
+    /// When all that they share was last compared.
+    pub compared: Option<Instant>,
+    /// Partitions that differ, and since when that is known.
+    pub diverged: BTreeMap<PartitionId, Instant>,
+}
+
+/// How far the replicas of one node and its peers are the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AntiEntropyReport {
+    /// The node that answers.
+    pub node: String,
+    /// The peers with which it shares partitions and was ever linked, by name.
+    pub peers: Vec<PeerSyncReport>,
+    /// Exchanges that this node led and that came to their end, since its start.
+    pub exchanges: u64,
+    /// Questions that led below the roots of the trees: none, as long as replicas are the same.
+    pub questions: u64,
+    /// Keys that were mended.
+    pub mended: u64,
+    /// Bytes of records that were moved to mend them.
+    pub bytes: u64,
+    /// Dots that named two values: each is an alarm.
+    pub clashes: u64,
+}
+
+/// How far the replicas of two nodes are the same, as one of them knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerSyncReport {
+    /// The peer.
+    pub name: String,
+    /// How long ago all that is shared was last compared by this node, in milliseconds; `None` if
+    /// the peer has led all comparisons so far.
+    pub compared_ms: Option<u64>,
+    /// Partitions that differ.
+    pub diverged: Vec<DivergedReport>,
+}
+
+/// A partition that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DivergedReport {
+    /// The partition.
+    pub partition: u16,
+    /// For how long that has been known, in milliseconds.
+    pub since_ms: u64,
+}
+
+impl AntiEntropyReport {
+    fn of(commons: &Commons) -> Self {
+        let cluster = commons.cluster.load();
+        let now = commons.environment.clock.now();
+        let mut report = Self {
+            node: commons.name().to_owned(),
+            peers: Vec::new(),
+            exchanges: 0,
+            questions: 0,
+            mended: 0,
+            bytes: 0,
+            clashes: 0,
+        };
+        let mut peers: BTreeMap<String, PeerSyncReport> = BTreeMap::new();
+        for shown in &commons.anti_entropy {
+            let shard = shown.load();
+            report.exchanges += shard.exchanges;
+            report.questions += shard.questions;
+            report.mended += shard.mended;
+            report.bytes += shard.bytes;
+            report.clashes += shard.clashes;
+            for ((node, _), sync) in &shard.peers {
+                let name = cluster.name_of(*node);
+                let peer = peers.entry(name.clone()).or_insert_with(|| PeerSyncReport::of(name));
+                peer.add(sync, now);
+            }
+        }
+        report.peers = peers.into_values().collect();
+        report
+    }
+}
+
+impl PeerSyncReport {
+    fn of(name: String) -> Self {
+        Self { name, compared_ms: None, diverged: Vec::new() }
+    }
+
+    /// Adds what one shard knows; the comparison that is longest ago counts.
+    fn add(&mut self, sync: &PeerSync, now: Instant) {
+        let compared = sync.compared.map(|at| whole_millis(now.since(at)));
+        self.compared_ms = self.compared_ms.max(compared);
+        let diverged = sync.diverged.iter().map(|(partition, since)| DivergedReport {
+            partition: partition.0,
+            since_ms: whole_millis(now.since(*since)),
+        });
+        self.diverged.extend(diverged);
+    }
+}
+
+impl NodeHandle {
+    /// How far this node's replicas and those of its peers are the same.
+    pub fn anti_entropy(&self) -> AntiEntropyReport {
+        AntiEntropyReport::of(&self.commons)
+    }
+
+    /// Compares all replicas with their peers' now, instead of when it is time; what differs is
+    /// mended. [`NodeHandle::anti_entropy`] shows how far it is.
+    pub fn compare_replicas(&self) {
+        for worker in self.commons.workers.get().into_iter().flatten() {
+            worker.tell(CompareNow);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! One key that is not the same here and there: both records are read, and each side is sent what
+//! it lacks.
+
+use bytes::Bytes;
+use henge_kernel::{
+    anti_entropy::exchange::ExchangeEvent,
+    causality::{Conflict, Record},
+    coordination::{Failure, Generation},
+    key::Key,
+    time::Instant,
+};
+use tracing::{error, warn};
+
+use super::{AntiEntropyWorker, exchanging::Asked};
+use crate::{
+    events::ANTI_ENTROPY,
+    links::PeerShard,
+    messages::storage_shard::{ReadRecord, StoreRecord},
+    wire::{PeerReply, PeerRequest},
+};
+
+/// Keys of one shard that are being mended at a time.
+const MENDS_MAX: usize = 128;
+
+/// A key on its way to be the same on both sides.
+pub(super) struct Mend {
+    batch: u64,
+    key: Key,
+    bytes: u64,
+    step: Step,
+}
+
+enum Step {
+    /// The own record is being read.
+    ReadOwn,
+    /// The peer's is.
+    ReadTheirs(Option<Held>),
+    /// The peer's is being stored here; then the own may have to go there.
+    StoreHere(Option<Held>),
+    /// The own is being stored there.
+    StoreThere,
+}
+
+/// A record as it was read.
+#[derive(Clone)]
+struct Held {
+    bytes: Bytes,
+    record: Box<Record>,
+    generation: Generation,
+}
+
+/// What a mend has come to.
+enum Read {
+    Record(Option<Held>),
+    Same,
+    /// This key cannot be mended now; the others can.
+    Unable,
+    /// Nobody is there to ask.
+    Lost,
+}
+
+impl AntiEntropyWorker {
+    /// Mends further keys, as long as not too many are on their way and what was moved is paid for.
+    pub(super) fn mend_more(&mut self) {
+        let now = self.now();
+        while self.mending < MENDS_MAX && self.may_move(now) {
+            let Some((peer, batch, key)) = self.next_key() else { return };
+            self.read_own(peer, Mend { batch, key, bytes: 0, step: Step::ReadOwn });
+        }
+    }
+
+    fn may_move(&mut self, now: Instant) -> bool {
+        if self.debt > 0 && self.budget.take(now, self.debt).is_ok() {
+            self.debt = 0;
+        }
+        self.debt == 0
+    }
+
+    fn next_key(&mut self) -> Option<(PeerShard, u64, Key)> {
+        self.drivers.iter_mut().find_map(|(peer, driver)| {
+            let (batch, key) = driver.keys.pop_front()?;
+            Some((*peer, batch, key))
+        })
+    }
+
+    fn read_own(&mut self, peer: PeerShard, mend: Mend) {
+        let key = mend.key.clone();
+        self.mending += 1;
+        let (deadline, reply) = self.ticket(peer, Asked::Mend(mend));
+        self.shard.storage().tell(ReadRecord { key, known: None, deadline, reply });
+    }
+
+    fn read_theirs(&mut self, peer: PeerShard, mend: Mend, own: Option<Held>) {
+        let known = own.as_ref().map(|own| own.record.digest());
+        let properties = self.properties(&mend.key);
+        let request = PeerRequest::Read { key: mend.key.clone(), known, properties };
+        self.ask(peer, request, Mend { step: Step::ReadTheirs(own), ..mend });
+    }
+
+    fn store_here(&mut self, peer: PeerShard, mend: Mend, theirs: Held, then: Option<Held>) {
+        let Held { bytes: record, generation, .. } = theirs;
+        let (key, conflict) = (mend.key.clone(), self.conflict(&mend.key));
+        self.mending += 1;
+        let asked = Asked::Mend(Mend { step: Step::StoreHere(then), ..mend });
+        let (deadline, reply) = self.ticket(peer, asked);
+        let (stands_in_for, durable) = (None, false);
+        let store = StoreRecord {
+            key,
+            record,
+            generation,
+            stands_in_for,
+            durable,
+            conflict,
+            deadline,
+            reply,
+        };
+        self.shard.storage().tell(store);
+    }
+
+    fn store_there(&mut self, peer: PeerShard, mut mend: Mend, own: Held) {
+        let Held { bytes: record, generation, .. } = own;
+        self.moved(&mut mend, record.len());
+        let (key, properties) = (mend.key.clone(), self.properties(&mend.key));
+        let (stands_in_for, durable) = (None, false);
+        let request =
+            PeerRequest::Store { key, record, generation, stands_in_for, durable, properties };
+        self.ask(peer, request, Mend { step: Step::StoreThere, ..mend });
+    }
+
+    fn ask(&mut self, peer: PeerShard, request: PeerRequest, mend: Mend) {
+        self.mending += 1;
+        self.ask_peer(peer, request, Asked::Mend(mend));
+    }
+
+    fn moved(&mut self, mend: &mut Mend, bytes: usize) {
+        mend.bytes += bytes as u64;
+        self.debt += bytes as u64;
+    }
+
+    pub(super) fn on_mend_answer(&mut self, peer: PeerShard, mut mend: Mend, reply: PeerReply) {
+        let stored = matches!(reply, PeerReply::Stored);
+        let step = std::mem::replace(&mut mend.step, Step::ReadOwn);
+        match (step, read(reply)) {
+            (_, Read::Lost) => self.feed(peer, ExchangeEvent::Failed),
+            (Step::ReadOwn, Read::Record(own)) => self.read_theirs(peer, mend, own),
+            (Step::ReadTheirs(own), Read::Record(theirs)) => {
+                let bytes = theirs.as_ref().map_or(0, |theirs| theirs.bytes.len());
+                self.moved(&mut mend, bytes);
+                self.swap(peer, mend, own, theirs);
+            }
+            (Step::StoreHere(Some(own)), _) if stored => self.store_there(peer, mend, own),
+            (Step::StoreHere(None) | Step::StoreThere, _) if stored => {
+                self.sync.mended += 1;
+                self.mended(peer, &mend);
+            }
+            (Step::ReadTheirs(_), Read::Same) => self.mended(peer, &mend),
+            _ => {
+                warn!(target: ANTI_ENTROPY, node = self.shard.commons.name(), "a key was not mended: a side refused it");
+                self.mended(peer, &mend);
+            }
+        }
+        self.mend_more();
+    }
+
+    /// Sends each side what it lacks.
+    fn swap(&mut self, peer: PeerShard, mend: Mend, own: Option<Held>, theirs: Option<Held>) {
+        match (own, theirs) {
+            (None, None) => self.mended(peer, &mend),
+            (None, Some(theirs)) => self.store_here(peer, mend, theirs, None),
+            (Some(own), None) => self.store_there(peer, mend, own),
+            (Some(own), Some(theirs)) => {
+                let mut merged = own.record.clone();
+                let outcome = merged.merge(&theirs.record, self.conflict(&mend.key));
+                if outcome.clashes > 0 {
+                    self.sync.clashes += u64::from(outcome.clashes);
+                    error!(target: ANTI_ENTROPY, node = self.shard.commons.name(), clashes = outcome.clashes, "one dot names two values");
+                }
+                let lacks = merged.digest() != theirs.record.digest();
+                let then = lacks.then(|| own.clone());
+                match then {
+                    Some(own) if !outcome.changed => self.store_there(peer, mend, own),
+                    then => self.store_here(peer, mend, theirs, then),
+                }
+            }
+        }
+    }
+
+    /// A key is done with; the machine hears of it with the last one of its batch.
+    fn mended(&mut self, peer: PeerShard, mend: &Mend) {
+        let Some(driver) = self.drivers.get_mut(&peer) else { return };
+        let Some(batch) = driver.batches.get_mut(&mend.batch) else { return };
+        batch.left -= 1;
+        batch.bytes += mend.bytes;
+        self.sync.bytes += mend.bytes;
+        if batch.left == 0 {
+            let bytes = batch.bytes;
+            driver.batches.remove(&mend.batch);
+            self.feed(peer, ExchangeEvent::Swapped { batch: mend.batch, bytes });
+        }
+    }
+
+    fn conflict(&self, key: &Key) -> Conflict {
+        self.shard.commons.cluster.load().buckets.properties(key.bucket()).conflict
+    }
+
+    fn properties(&self, key: &Key) -> Option<henge_kernel::bucket::RegisterVersion> {
+        let cluster = self.shard.commons.cluster.load();
+        cluster.buckets.get(key.bucket()).map(|register| register.version)
+    }
+}
+
+/// What an answer to a read says. A damaged record is as good as none: what the other side has is
+/// stored in its place.
+fn read(reply: PeerReply) -> Read {
+    match reply {
+        PeerReply::Found { record: bytes, generation, .. } => {
+            let record = Record::decode_replicated(&bytes);
+            record.map_or(Read::Unable, |record| {
+                Read::Record(Some(Held { bytes, record: Box::new(record), generation }))
+            })
+        }
+        PeerReply::Nothing { .. } | PeerReply::Failed(Failure::Corrupt) => Read::Record(None),
+        PeerReply::Same { .. } => Read::Same,
+        PeerReply::Failed(Failure::Lost | Failure::Unreachable) => Read::Lost,
+        _ => Read::Unable,
+    }
+}

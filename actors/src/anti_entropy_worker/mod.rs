@@ -1,0 +1,329 @@
+//! `AntiEntropyWorker`: compares the records of this shard with those of its peers, and mends both
+//! sides (the paper's §4.7).
+//!
+//! Parent: `NodeSupervisor`; one a shard, so that trees, records and links are at hand on its own
+//! thread. Nodes may differ in their number of shards, so a pair is this shard and one shard of a
+//! peer, with the partitions that lie in both. A restart forgets what was under way and since when
+//! partitions differ, and begins by comparing everything.
+//!
+//! Records are moved by the same requests that clients cause: each side reads, and stores, and
+//! merges as ever. How much is moved at a time is bounded by [`MENDS_MAX`] keys and by a budget
+//! that shrinks when the shard's thread is late.
+
+mod exchanging;
+mod mending;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use actix::{Actor, AsyncContext as _, Context, Handler, Supervised};
+use henge_kernel::{
+    anti_entropy::{
+        Budget, Exchange, Schedule, TreeId,
+        exchange::{ExchangeEffect, ExchangeEvent},
+        schedule::{ScheduleEffect, ScheduleEvent},
+    },
+    id::NodeId,
+    key::PartitionId,
+    machine::Machine as _,
+    time::Instant,
+};
+
+use self::exchanging::{Driver, Waiting};
+use crate::{
+    actor_ref::{ActorRef, Told},
+    anti_entropy_report::{PeerSync, ShardSync},
+    links::PeerShard,
+    messages::anti_entropy_worker::{
+        CompareNow, ExchangeAnswered, ExchangeServed, LinkChanged, PartitionDirty,
+    },
+    shard::Shard,
+    view::ClusterView,
+};
+
+/// How often deadlines are looked after.
+const TICK: Duration = Duration::from_millis(100);
+/// Bytes of records a second that one shard moves, at least and at most.
+const RATE: (u64, u64) = (1 << 20, 64 << 20);
+/// A tick that is late by less than this shows nothing.
+const LATE: Duration = Duration::from_millis(2);
+
+/// The actor.
+pub struct AntiEntropyWorker {
+    pub(crate) me: ActorRef<Self>,
+    shard: Rc<Shard>,
+    /// With whom to compare when: one schedule for each shard number of peers.
+    lanes: BTreeMap<u16, Lane>,
+    drivers: BTreeMap<PeerShard, Driver>,
+    waiting: BTreeMap<u64, Waiting>,
+    tickets: u64,
+    /// Keys that are being mended.
+    mending: usize,
+    budget: Budget,
+    /// Bytes that were moved and not yet taken from the budget.
+    debt: u64,
+    ticked: Instant,
+    /// How late ticks are while nothing is compared.
+    calm: Duration,
+    sync: ShardSync,
+}
+
+struct Lane {
+    schedule: Schedule,
+    peers: BTreeSet<NodeId>,
+}
+
+impl AntiEntropyWorker {
+    /// The actor's name in events and reports.
+    pub const NAME: &'static str = "AntiEntropyWorker";
+
+    /// A worker that has met nobody yet.
+    pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
+        let now = shard.commons.environment.clock.now();
+        Self {
+            me,
+            shard,
+            lanes: BTreeMap::new(),
+            drivers: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            tickets: 0,
+            mending: 0,
+            budget: Budget::new(now, RATE.0, RATE.1),
+            debt: 0,
+            ticked: now,
+            calm: LATE,
+            sync: ShardSync::default(),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.shard.commons.environment.clock.now()
+    }
+
+    /// The trees that this shard and a shard of a peer both have, whether they hold something or
+    /// not; those of `first` in front.
+    fn shared_trees(&self, peer: PeerShard, first: &[PartitionId]) -> Vec<TreeId> {
+        let cluster = self.shard.commons.cluster.load();
+        let Some(theirs) = self.shard.commons.peer_shards.get(&peer.0).map(|shards| *shards) else {
+            return Vec::new();
+        };
+        let (own, shards) = (self.shard.index, self.shard.commons.shards);
+        let both = |at: &PartitionId| at.shard(shards) == own && at.shard(theirs) == peer.1;
+        let ns = ns_of(&cluster);
+        let pair = [self.shard.commons.node, peer.0];
+        let shares = |tree: &TreeId| {
+            let homes = cluster.ring.homes(tree.partition, tree.n);
+            pair.iter().all(|node| homes.contains(node))
+        };
+        let partitions = cluster.ring.partitions().all().filter(both);
+        let trees = partitions.flat_map(|partition| ns.iter().map(move |n| (partition, *n)));
+        let mut trees: Vec<_> =
+            trees.map(|(partition, n)| TreeId { partition, n }).filter(shares).collect();
+        trees.sort_by_key(|tree| !first.contains(&tree.partition));
+        trees
+    }
+
+    /// Hands an event to the schedule of a pair, and begins what it wants.
+    fn plan(&mut self, lane: u16, event: ScheduleEvent) {
+        let (now, mut effects) = (self.now(), Vec::new());
+        let Some(held) = self.lanes.get_mut(&lane) else { return };
+        held.schedule.handle(now, event, &mut effects);
+        self.begin(lane, effects);
+    }
+
+    fn begin(&mut self, lane: u16, effects: Vec<ScheduleEffect>) {
+        for effect in effects {
+            // What is clean needs no note: dirty partitions are known until the process ends only.
+            if let ScheduleEffect::Start { peer, first } = effect {
+                self.start_exchange((peer, lane), &first);
+            }
+        }
+    }
+
+    fn link_changed(&mut self, peer: PeerShard, up: bool) {
+        let (node, lane) = peer;
+        if !up {
+            self.plan(lane, ScheduleEvent::PeerDown(node));
+            return self.feed(peer, ExchangeEvent::Failed);
+        }
+        if self.shared_trees(peer, &[]).is_empty() {
+            return;
+        }
+        let (own, every) =
+            (self.shard.commons.node, self.shard.commons.settings.anti_entropy.interval);
+        let held = self.lanes.entry(lane).or_insert_with(|| Lane {
+            schedule: Schedule::new(own, every),
+            peers: BTreeSet::new(),
+        });
+        if held.peers.insert(node) {
+            let peers = held.peers.iter().copied().collect();
+            self.plan(lane, ScheduleEvent::RingChanged(peers));
+        }
+        self.plan(lane, ScheduleEvent::PeerUp(node));
+    }
+
+    fn tick(&mut self) {
+        let now = self.now();
+        self.adapt(now);
+        self.give_up(now);
+        let due: Vec<u16> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.schedule.deadline().is_some_and(|at| at <= now))
+            .map(|(lane, _)| *lane)
+            .collect();
+        for lane in due {
+            let mut effects = Vec::new();
+            if let Some(held) = self.lanes.get_mut(&lane) {
+                held.schedule.expire(now, &mut effects);
+            }
+            self.begin(lane, effects);
+        }
+        let due = |driver: &Driver| driver.exchange.deadline().is_some_and(|at| at <= now);
+        let peers: Vec<_> =
+            self.drivers.iter().filter(|(_, one)| due(one)).map(|(peer, _)| *peer).collect();
+        for peer in peers {
+            self.step(peer, Exchange::expire);
+        }
+        self.mend_more();
+        self.publish();
+    }
+
+    /// A tick that comes late shows how long a client's message waits in this thread as well.
+    fn adapt(&mut self, now: Instant) {
+        let late = now.since(self.ticked).saturating_sub(TICK);
+        self.ticked = now;
+        if self.drivers.values().any(|driver| !driver.exchange.is_idle()) {
+            self.budget.adapt(now, late, self.calm);
+        } else {
+            self.calm = LATE.max((self.calm * 7 + late) / 8);
+        }
+    }
+
+    fn step(
+        &mut self,
+        peer: PeerShard,
+        act: impl FnOnce(&mut Exchange, Instant, &mut Vec<ExchangeEffect>),
+    ) {
+        let (now, mut effects) = (self.now(), Vec::new());
+        let Some(driver) = self.drivers.get_mut(&peer) else { return };
+        act(&mut driver.exchange, now, &mut effects);
+        for effect in effects {
+            self.perform(peer, effect);
+        }
+    }
+
+    fn feed(&mut self, peer: PeerShard, event: ExchangeEvent) {
+        self.step(peer, |exchange, now, effects| exchange.handle(now, event, effects));
+    }
+
+    /// Shows how far this shard and its peers are.
+    fn publish(&mut self) {
+        let mut peers: BTreeMap<PeerShard, PeerSync> = BTreeMap::new();
+        for (number, lane) in &self.lanes {
+            for node in &lane.peers {
+                let compared = lane.schedule.compared(*node);
+                peers.insert((*node, *number), PeerSync { compared, diverged: BTreeMap::new() });
+            }
+            for (node, partition, since) in lane.schedule.diverged() {
+                let peer = peers.entry((node, *number)).or_default();
+                peer.diverged.insert(partition, since);
+            }
+        }
+        self.sync.peers = peers;
+        if let Some(shown) = self.shard.commons.anti_entropy.get(usize::from(self.shard.index))
+            && *shown.load() != self.sync
+        {
+            shown.publish(self.sync.clone());
+        }
+    }
+}
+
+/// Every `n` that a bucket may have.
+fn ns_of(cluster: &ClusterView) -> BTreeSet<u8> {
+    let own = cluster.buckets.iter().map(|register| register.properties.n);
+    own.chain([cluster.buckets.defaults().n]).collect()
+}
+
+impl Actor for AntiEntropyWorker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(TICK, |worker, _| worker.tick());
+        for peer in self.shard.links.reached() {
+            self.link_changed(peer, true);
+        }
+    }
+}
+
+impl Supervised for AntiEntropyWorker {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        // An answer to a question from before the fall must meet no later one.
+        let (tickets, mut sync) = (self.tickets, std::mem::take(&mut self.sync));
+        sync.peers.clear();
+        *self = Self { tickets, sync, ..Self::new(self.me.clone(), Rc::clone(&self.shard)) };
+    }
+}
+
+impl Handler<Told<LinkChanged>> for AntiEntropyWorker {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<LinkChanged>, _: &mut Self::Context) {
+        let (LinkChanged { peer, up }, _handling) = self.me.open(told);
+        self.link_changed(peer, up);
+    }
+}
+
+impl Handler<Told<PartitionDirty>> for AntiEntropyWorker {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<PartitionDirty>, _: &mut Self::Context) {
+        let (PartitionDirty { partition, peer }, _handling) = self.me.open(told);
+        let homes = self.shard.commons.cluster.load();
+        let homes = homes.ring.preference_list(partition).iter().copied();
+        let wanted = |node: &NodeId| peer.is_none_or(|peer| peer == *node);
+        for node in homes.filter(wanted) {
+            let shards = self.shard.commons.peer_shards.get(&node).map(|shards| *shards);
+            if let Some(shards) = shards {
+                let event = ScheduleEvent::Dirty { peer: node, partition };
+                self.plan(partition.shard(shards), event);
+            }
+        }
+    }
+}
+
+impl Handler<Told<ExchangeServed>> for AntiEntropyWorker {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ExchangeServed>, _: &mut Self::Context) {
+        let (ExchangeServed { peer: (node, lane) }, _handling) = self.me.open(told);
+        self.plan(lane, ScheduleEvent::Served(node));
+    }
+}
+
+impl Handler<Told<CompareNow>> for AntiEntropyWorker {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<CompareNow>, _: &mut Self::Context) {
+        let (CompareNow, _handling) = self.me.open(told);
+        let lanes: Vec<_> =
+            self.lanes.iter().map(|(lane, held)| (*lane, held.peers.clone())).collect();
+        for (lane, peers) in lanes {
+            self.plan(lane, ScheduleEvent::RingChanged(peers.into_iter().collect()));
+        }
+    }
+}
+
+impl Handler<Told<ExchangeAnswered>> for AntiEntropyWorker {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<ExchangeAnswered>, _: &mut Self::Context) {
+        let (ExchangeAnswered { ticket, reply }, _handling) = self.me.open(told);
+        if let Some(waiting) = self.waiting.remove(&ticket) {
+            self.on_answer(waiting, reply);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What waits for the next write(2), and who is answered when it has returned.
+
+use henge_kernel::{
+    id::NodeId,
+    key::{Key, Token},
+};
+
+use super::hints::Kept;
+use crate::{messages::coordinator::ReplyTo, replica_trees::DigestChange, wire::PeerReply};
+
+/// What waits for the next write(2).
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) writes: Vec<Waiting>,
+    pub(super) answers: Vec<Answer>,
+    pub(super) bytes: usize,
+    /// Bytes of the records among them that bear marks.
+    pub(super) hint_bytes: u64,
+}
+
+/// A change that waits to be written.
+pub(super) struct Waiting {
+    pub(super) token: Token,
+    pub(super) key: Key,
+    /// `None` removes the record.
+    pub(super) payload: Option<Vec<u8>>,
+    /// The digest of the record before and after it.
+    pub(super) digests: DigestChange,
+    /// For whom it is kept, if it bears marks.
+    pub(super) kept: Option<Kept>,
+    /// Whose mark was taken off it.
+    pub(super) released: Option<NodeId>,
+}
+
+/// What is said when a change is written, or only when it is synced.
+pub(super) struct Answer {
+    pub(super) to: ReplyTo,
+    pub(super) says: PeerReply,
+    pub(super) durable: bool,
+}
+
+impl Waiting {
+    pub(super) fn record(
+        token: Token,
+        key: Key,
+        (payload, digests): (Vec<u8>, DigestChange),
+        kept: Option<Kept>,
+    ) -> Self {
+        Self { token, key, payload: Some(payload), digests, kept, released: None }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.payload.as_ref().map_or(0, Vec::len)
+    }
+
+    pub(super) fn hint_bytes(&self) -> u64 {
+        self.kept.as_ref().map_or(0, |_| self.bytes() as u64)
+    }
+}
