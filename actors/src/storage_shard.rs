@@ -26,7 +26,7 @@ use henge_kernel::{
 use tracing::{error, warn};
 
 use self::{
-    batch::{Answer, Batch, Waiting},
+    batch::{Answer, Batch, Encoded, Waiting},
     durable::Awaited,
     hints::Kept,
 };
@@ -37,7 +37,7 @@ use crate::{
         gossip_membership::StorageChanged,
         storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
     },
-    replica_trees::{BuildTrees, DigestChange, ReplicaTrees},
+    replica_trees::{BuildTrees, ReplicaTrees},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     wire::{Minted, PeerReply},
@@ -270,7 +270,7 @@ impl StorageShard {
         incoming: &Record,
         conflict: Conflict,
         stands_in_for: Option<NodeId>,
-    ) -> Option<((Vec<u8>, DigestChange), Option<Kept>)> {
+    ) -> Option<(Encoded, Option<Kept>)> {
         let before = digest_if_any(&record);
         let merged = self.shard.overwritten.borrow_mut().merge(&mut record, incoming, conflict);
         let marked = stands_in_for.is_some_and(|home| record.mark(home));

@@ -8,6 +8,9 @@ use henge_kernel::{
 use super::hints::Kept;
 use crate::{messages::coordinator::ReplyTo, replica_trees::DigestChange, wire::PeerReply};
 
+/// The stored form of a record, and its digest before it was written and after.
+pub(super) type Encoded = (Vec<u8>, DigestChange);
+
 /// What waits for the next write(2).
 #[derive(Default)]
 pub(super) struct Batch {
@@ -43,7 +46,7 @@ impl Waiting {
     pub(super) fn record(
         token: Token,
         key: Key,
-        (payload, digests): (Vec<u8>, DigestChange),
+        (payload, digests): Encoded,
         kept: Option<Kept>,
     ) -> Self {
         Self { token, key, payload: Some(payload), digests, kept, released: None }
