@@ -18,6 +18,7 @@ use crate::{
             BeginGet, BeginList, BeginPut, CloseEndpoint, Delete, Get, MemberJudged, Put,
             ShardsKnown,
         },
+        hinted_handoff_queue::HandOffNow,
         peer_link::PeerJudged,
     },
     peer_link::Peer,
@@ -141,6 +142,17 @@ impl Handler<Told<ShardsKnown>> for Front {
     fn handle(&mut self, told: Told<ShardsKnown>, _: &mut Self::Context) {
         let (ShardsKnown { node, shards }, _handling) = self.me.open(told);
         self.meet(node, shards);
+    }
+}
+
+impl Handler<Told<HandOffNow>> for Front {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<HandOffNow>, _: &mut Self::Context) {
+        let (now, _handling) = self.me.open(told);
+        if let Some(queue) = self.shard.handoff() {
+            queue.tell(now);
+        }
     }
 }
 

@@ -29,7 +29,8 @@ use crate::{
     messages::{
         coordinator::ReplyTo,
         hinted_handoff_queue::{
-            Handed, HandedOver, HintChanged, Hinted, HintsFetched, HintsRead, HomeReached,
+            HandOffNow, Handed, HandedOver, HintChanged, Hinted, HintsFetched, HintsRead,
+            HomeReached,
         },
         peer_link::SendRequest,
         storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
@@ -149,6 +150,12 @@ impl HintedHandoffQueue {
         if up { DeliveryEvent::HomeUp } else { DeliveryEvent::HomeDown }
     }
 
+    /// Forgets what is under way, and pauses after failures.
+    fn begin_anew(&mut self, home: NodeId) {
+        self.feed(home, DeliveryEvent::HomeDown);
+        self.feed(home, self.standing_of(home));
+    }
+
     /// Begins to look after the hints of a home.
     fn meet(&mut self, home: NodeId) {
         if self.deliveries.contains_key(&home) {
@@ -246,7 +253,18 @@ impl Handler<Told<HomeReached>> for HintedHandoffQueue {
 
     fn handle(&mut self, told: Told<HomeReached>, _: &mut Self::Context) {
         let (HomeReached { node }, _handling) = self.me.open(told);
-        self.feed(node, DeliveryEvent::HomeDown);
-        self.feed(node, self.standing_of(node));
+        self.begin_anew(node);
+    }
+}
+
+impl Handler<Told<HandOffNow>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<HandOffNow>, _: &mut Self::Context) {
+        let (HandOffNow, _handling) = self.me.open(told);
+        let homes: Vec<NodeId> = self.deliveries.keys().copied().collect();
+        for home in homes {
+            self.begin_anew(home);
+        }
     }
 }

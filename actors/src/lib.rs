@@ -87,6 +87,7 @@ pub mod events;
 mod front;
 mod gossip_membership;
 mod handle;
+mod hint_reports;
 mod hinted_handoff_queue;
 mod links;
 mod listing;

@@ -340,6 +340,31 @@ pub struct HistoryReport {
     pub seen: (u64, u64),
 }
 
+/// What a node keeps for homes that are away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HintsReport {
+    /// The node.
+    pub node: String,
+    /// Bytes that one of its shards keeps at most.
+    pub shard_bytes_max: u64,
+    /// For whom, by name; empty if it keeps nothing.
+    pub homes: Vec<HomeHintsReport>,
+}
+
+/// What a node keeps for one home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HomeHintsReport {
+    /// The home.
+    pub home: String,
+    /// Records.
+    pub count: u64,
+    /// Their bytes, as they count against the bound.
+    pub bytes: u64,
+    /// How long the oldest has been kept, in milliseconds, to the second; a restart of the node
+    /// begins anew.
+    pub oldest_ms: u64,
+}
+
 /// Whether a node serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {

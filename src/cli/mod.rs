@@ -5,7 +5,7 @@
 //! | `mod.rs` | `demo`, `serve`, `check-config`, `tls`; the options of all |
 //! | `data.rs` | `put`, `get`, `delete`, `keys`, `buckets`, `bucket` |
 //! | `bench.rs` | `bench` |
-//! | `screens.rs` | `status`, `members`, `ring`, `actors`; `completions` |
+//! | `screens.rs` | `status`, `members`, `ring`, `hints`, `actors`; `completions` |
 
 mod bench;
 mod data;
@@ -26,7 +26,9 @@ pub use data::{
     BucketCommand, BucketGetArgs, BucketSetArgs, BucketsArgs, DeleteArgs, GetArgs, KeyArgs,
     KeysArgs, PutArgs, WriteArgs,
 };
-pub use screens::{ActorsArgs, CompletionsArgs, MembersArgs, RingArgs, ScreenArgs, StatusArgs};
+pub use screens::{
+    ActorsArgs, CompletionsArgs, HintsArgs, MembersArgs, RingArgs, ScreenArgs, StatusArgs,
+};
 
 /// A Dynamo-style key-value store: no leader, a quorum per request, conflicts kept until they are
 /// resolved.
@@ -130,6 +132,8 @@ pub enum Command {
     Members(MembersArgs),
     /// Show the ring, or who holds a key
     Ring(RingArgs),
+    /// Show what one node keeps for nodes that are away
+    Hints(HintsArgs),
     /// Show the actors of one node in numbers
     Actors(ActorsArgs),
     /// Measure gets and puts

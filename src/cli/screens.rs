@@ -1,4 +1,4 @@
-//! `status`, `members`, `ring`, `actors`: one screen each; and `completions`.
+//! `status`, `members`, `ring`, `hints`, `actors`: one screen each; and `completions`.
 
 use std::{ffi::OsString, time::Duration};
 
@@ -84,6 +84,20 @@ pub struct RingArgs {
     after_help = "Examples:\n  henge actors\n  henge actors --watch --node 127.0.0.1:7500"
 )]
 pub struct ActorsArgs {
+    /// How to show it.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// `henge hints`
+#[derive(Debug, Args)]
+#[command(
+    about = "Show what one node keeps for nodes that are away",
+    long_about = "Show what one node keeps for nodes that are away\n\nThe node is the first of \
+                  --node that answers. It hands the records over when those nodes are back.",
+    after_help = "Examples:\n  henge hints\n  henge hints --watch --node 127.0.0.1:7500"
+)]
+pub struct HintsArgs {
     /// How to show it.
     #[command(flatten)]
     pub screen: ScreenArgs,

@@ -46,7 +46,7 @@ use henge_actors::{
     client_protocol::{ClientReply, ClientRequest, ReportOf},
     environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy},
     events::ActorReport,
-    reports::{ClusterReport, PreferenceReport, ReplicaReport, RingReport},
+    reports::{ClusterReport, HintsReport, PreferenceReport, ReplicaReport, RingReport},
     transport::{
         PeerAddress,
         tls::{Directory, Identity},
@@ -188,6 +188,11 @@ impl Client {
     /// All actors of one node in numbers; as [`Client::cluster`].
     pub async fn actors(&self) -> Result<Vec<ActorReport>, ClientError> {
         self.report(ReportOf::Actors).await
+    }
+
+    /// What one node keeps for homes that are away; as [`Client::cluster`].
+    pub async fn hints(&self) -> Result<HintsReport, ClientError> {
+        self.report(ReportOf::Hints).await
     }
 
     /// Guards the context tokens of this cluster: for contexts that travel as text.

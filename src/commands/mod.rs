@@ -9,7 +9,7 @@
 //! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs`; the value of a put: `value.rs`; writes: `writing.rs` |
 //! | `keys` | `keys.rs` |
 //! | `buckets`, `bucket` | `buckets.rs` |
-//! | `status`, `members`, `ring`, `actors` | each its own; what they share: `screen.rs` |
+//! | `status`, `members`, `ring`, `hints`, `actors` | each its own; what they share: `screen.rs` |
 //! | `bench` | `bench/` |
 //! | `completions` | `completions.rs` |
 //!
@@ -31,6 +31,7 @@ mod demo;
 mod failure;
 mod found;
 mod get;
+mod hints;
 mod http_client;
 mod keys;
 mod members;
@@ -71,6 +72,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Status(args) => status::run(args, cli),
         Command::Members(args) => members::run(args, cli),
         Command::Ring(args) => ring::run(args, cli),
+        Command::Hints(args) => hints::run(args, cli),
         Command::Actors(args) => actors::run(args, cli),
         Command::Bench(args) => bench::run(args, cli),
         Command::Completions(args) => completions::run(*args),

@@ -84,6 +84,15 @@ fn the_ring_shows_owners_or_who_holds_a_key() {
 }
 
 #[test]
+fn hints_are_those_of_the_node_that_is_asked() {
+    let cluster = Cluster::of_three();
+    let node = &cluster.nodes[1];
+    let shown = henge(node, &["hints"]).ends(0);
+    assert_eq!(shown.text(), "node-b keeps nothing for other nodes.\n");
+    assert_eq!(henge(node, &["hints", "--json"]).ends(0).json()["node"], "node-b");
+}
+
+#[test]
 fn actors_are_those_of_the_node_that_is_asked() {
     let cluster = Cluster::of_three();
     for node in &cluster.nodes {

@@ -44,6 +44,7 @@ fn actors_are_shown_in_numbers() {
         "RingManager",
         "GossipMembership",
         "StorageShard",
+        "HintedHandoffQueue",
         "Coordinator",
     ] {
         assert!(actors.iter().any(|actor| actor["actor"] == name), "{name}: {actors:?}");
@@ -58,6 +59,18 @@ fn a_node_alone_has_no_peers_to_compare_its_replicas_with() {
     let report = get(single.http(), path).json();
     assert_eq!((&report["node"], &report["peers"]), (&json!("solo"), &json!([])));
     assert_eq!((&report["exchanges"], &report["clashes"]), (&json!(0), &json!(0)));
+}
+
+#[test]
+fn hints_are_shown_and_handed_over_on_demand() {
+    let single = Single::start();
+    let hints = get(single.http(), "/v1/admin/hints").json();
+    assert_eq!((&hints["node"], &hints["homes"]), (&json!("solo"), &json!([])));
+    assert_eq!(hints["shard_bytes_max"], 4u64 << 30);
+    let json_type = [("Content-Type", "application/json")];
+    let reply = call(single.http(), "POST", "/v1/admin/handoff", &json_type, b"");
+    assert_eq!(reply.status, 204);
+    assert_eq!(get(single.http(), "/v1/admin/handoff").status, 405);
 }
 
 #[test]

@@ -166,6 +166,7 @@ async fn reply_to(shard: &Rc<Shard>, request: ClientRequest) -> Result<ClientRep
             ReportOf::Preference(key) => json(&node.preference_list(&key))?,
             ReportOf::Replica(key) => json(&node.replica(&key).await?)?,
             ReportOf::Actors => json(&node.actors())?,
+            ReportOf::Hints => json(&node.hints().await?)?,
         },
     })
 }

@@ -65,6 +65,10 @@ pub struct HintChanged {
     pub home: NodeId,
 }
 
+/// Do not wait any longer: begin all deliveries anew.
+#[derive(Clone, Copy, Debug)]
+pub struct HandOffNow;
+
 /// There is a new link to a node: what was under way on an earlier one is lost.
 #[derive(Clone, Copy, Debug)]
 pub struct HomeReached {

@@ -12,10 +12,11 @@
 //! | `DeadlinePassed` | the deadline wheel | `Coordinator` | |
 //! | `ReadRecord` `StoreRecord` `ListKeys` | `Coordinator`, `PeerLink` | `StorageShard` | `Read` `Store` `List` |
 //! | `MintRecord` | `Coordinator` | `StorageShard` | |
-//! | `InspectRecord` `CountBuckets` | `NodeHandle`, `RingManager` | `StorageShard` | |
+//! | `InspectRecord` `CountBuckets` `CountHints` | `NodeHandle`, `RingManager` | `StorageShard` | |
 //! | `ListHinted` `FetchHints` `ReadHints` `ReleaseHint` | `HintedHandoffQueue` | `StorageShard` | |
 //! | `Hinted` `HintsFetched` `HintsRead` `HintChanged` | `StorageShard` | `HintedHandoffQueue` | |
 //! | `HandedOver` | whoever holds its `ReplyTo` | `HintedHandoffQueue` | a reply |
+//! | `HandOffNow` | `NodeHandle` | `Front`, then `HintedHandoffQueue` | |
 //! | `HomeReached` | `PeerLink` | `HintedHandoffQueue` | |
 //! | `CloseShard` | `Node` | `StorageShard` | |
 //! | `SendRequest` | `Coordinator`, `HintedHandoffQueue` | `PeerLink` | a request |

@@ -5,6 +5,7 @@ use henge_kernel::{
     bucket::RegisterVersion,
     causality::{Conflict, Content, Context, Digest, RecordLimits},
     coordination::{Generation, RequestError},
+    handoff::hint::HintTotals,
     id::{NodeId, WriteId},
     key::{Key, PartitionId},
     time::{Instant, WallMillis},
@@ -140,6 +141,13 @@ pub struct ReleaseHint {
     pub key: Key,
     /// What was acknowledged.
     pub digest: Digest,
+}
+
+/// Count what is kept for each home.
+#[derive(Debug)]
+pub struct CountHints {
+    /// Who waits.
+    pub outcome: oneshot::Sender<Vec<(NodeId, HintTotals)>>,
 }
 
 /// Write out what waits and sync the log; the shard takes no more writes.

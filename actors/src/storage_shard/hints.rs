@@ -26,7 +26,7 @@ use crate::{
     events::STORAGE,
     messages::{
         hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead},
-        storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
+        storage_shard::{CountHints, FetchHints, ListHinted, ReadHints, ReleaseHint},
     },
     shard::Shard,
     storage::{Engine, KeyRange},
@@ -153,6 +153,15 @@ impl Handler<Told<ListHinted>> for StorageShard {
     fn handle(&mut self, told: Told<ListHinted>, _: &mut Self::Context) {
         let (ListHinted, _handling) = self.me.open(told);
         self.tell_hinted();
+    }
+}
+
+impl Handler<Told<CountHints>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<CountHints>, _: &mut Self::Context) {
+        let (CountHints { outcome }, _handling) = self.me.open(told);
+        let _ = outcome.send(self.hints.homes().collect());
     }
 }
 

@@ -86,6 +86,8 @@ pub enum ReportOf {
     Replica(Key),
     /// The actors.
     Actors,
+    /// What the node keeps for homes that are away.
+    Hints,
 }
 
 /// A request as it travels.
@@ -167,6 +169,7 @@ enum ReportBody<'a> {
     Preference(WireKey<'a>),
     Replica(WireKey<'a>),
     Actors,
+    Hints,
 }
 
 impl ClientRequest {
@@ -354,6 +357,7 @@ impl ReportOf {
             Self::Preference(key) => ReportBody::Preference(WireKey::of(key)),
             Self::Replica(key) => ReportBody::Replica(WireKey::of(key)),
             Self::Actors => ReportBody::Actors,
+            Self::Hints => ReportBody::Hints,
         }
     }
 }
@@ -367,6 +371,7 @@ impl ReportBody<'_> {
             Self::Preference(key) => ReportOf::Preference(key.own()?),
             Self::Replica(key) => ReportOf::Replica(key.own()?),
             Self::Actors => ReportOf::Actors,
+            Self::Hints => ReportOf::Hints,
         })
     }
 }

@@ -78,6 +78,7 @@ fn requests() -> Vec<ClientRequest> {
         ReportOf::Preference(key()),
         ReportOf::Replica(key()),
         ReportOf::Actors,
+        ReportOf::Hints,
     ];
     requests.extend(reports.map(ClientRequest::Report));
     requests

@@ -234,6 +234,47 @@ fn two_fallbacks_with_different_pasts_hand_over_in_either_order() {
 }
 
 #[test]
+fn a_node_tells_what_it_keeps_and_for_whom() {
+    simulate(async {
+        let world = World::start(five(8)).await;
+        let (homes, fallbacks) = sides(&world, "k");
+        cut_off(&world, &homes[..1]).await;
+        put(world.node(&homes[1]), "k", "v", PutOptions::default().w(3)).await.unwrap();
+        let keeper = world.node(&keeper_of(&world, &fallbacks, "k").await).clone();
+        pass(5_000).await;
+        let told = keeper.hints().await.unwrap().homes;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!((&told[0].home, told[0].count), (&homes[0], 1));
+        assert!(told[0].bytes > 256 && (4_000..7_000).contains(&told[0].oldest_ms), "{told:?}");
+        world.network.heal_all();
+        until_drained(&world, &["k".to_owned()]).await;
+        assert!(keeper.hints().await.unwrap().homes.is_empty());
+    });
+}
+
+#[test]
+fn a_delivery_that_failed_is_tried_again_at_once_on_demand() {
+    simulate(async {
+        let world = World::start(five(9)).await;
+        let (homes, fallbacks) = sides(&world, "k");
+        cut_off(&world, &homes[..1]).await;
+        put(world.node(&homes[1]), "k", "v", PutOptions::default().w(3)).await.unwrap();
+        let keeper = keeper_of(&world, &fallbacks, "k").await;
+        // There is no room for it: the pauses between the attempts grow to a minute.
+        world.disk(&homes[0]).set_capacity(Some(0));
+        world.network.heal_all();
+        pass(40_000).await;
+        world.disk(&homes[0]).set_capacity(None);
+        pass(1_000).await;
+        assert!(!replica(&world, &keeper, "k").await.marks.is_empty(), "it waits");
+        world.node(&keeper).hand_off();
+        pass(300).await;
+        assert!(replica(&world, &keeper, "k").await.marks.is_empty());
+        assert_at_home(&world, "k").await;
+    });
+}
+
+#[test]
 fn a_queue_or_a_shard_that_falls_goes_on_where_it_was() {
     for actor in ["HintedHandoffQueue", "StorageShard", "PeerLink"] {
         assert!(NodeHandle::ACTORS.contains(&actor));

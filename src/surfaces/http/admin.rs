@@ -44,6 +44,19 @@ pub fn compare_replicas(call: &Call<'_>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Accepted().finish())
 }
 
+/// `GET /v1/admin/hints`: what this node keeps for homes that are away.
+pub async fn hints(call: &Call<'_>) -> Result<HttpResponse, Problem> {
+    call.query(&[])?;
+    Ok(json(&call.door.handle.hints().await?))
+}
+
+/// `POST /v1/admin/handoff`: delivers what is kept to all homes that are up, now.
+pub fn hand_off(call: &Call<'_>) -> Result<HttpResponse, Problem> {
+    call.query(&[])?;
+    call.door.handle.hand_off();
+    Ok(HttpResponse::NoContent().finish())
+}
+
 /// What the body of `POST /v1/admin/faults` must be.
 const FAULTS: &str = r#"{"cut": [NODE, …], "one_way": true or false} or {"heal": true}"#;
 

@@ -9,7 +9,7 @@
 //! | `answers.rs`, `siblings.rs` | what a get found, as an answer |
 //! | `buckets.rs` | lists keys; properties of buckets |
 //! | `cluster.rs` | members, the ring, health, readiness |
-//! | `admin.rs` | this node's replica of a key, its actors, anti-entropy, faults on purpose |
+//! | `admin.rs` | this node's replica of a key, its actors and hints, anti-entropy, faults on purpose |
 //! | `problem.rs` | errors as RFC 9457 problems; the table from errors to status codes |
 //! | `body.rs`, `headers.rs`, `query.rs`, `text.rs`, `date.rs`, `host.rs` | reading requests, strictly |
 //!
@@ -29,7 +29,8 @@
 //!
 //! `GET /v1/buckets/{bucket}` answers with the properties in the form in which `PUT` takes them
 //! (any part of them; those in force after it are its answer); `GET /v1/buckets` with
-//! `{"buckets": [{"bucket", "established", …properties}]}`. `POST /v1/admin/faults` answers 204.
+//! `{"buckets": [{"bucket", "established", …properties}]}`. `POST /v1/admin/faults` and
+//! `POST /v1/admin/handoff` answer 204.
 //! A refused set of properties names the first broken rule in `field`, `value` and `limit`, and
 //! all of them in `violations`.
 //!

@@ -58,6 +58,8 @@ impl Overwritten {
         let before = record.versions.clone();
         let written = record.write(minter, write)?;
         self.note(&before, record);
+        // What the put covers by one name, it covers by all.
+        self.fold(record);
         Ok(written)
     }
 
@@ -73,7 +75,7 @@ impl Overwritten {
     /// Remembers those of the versions `before` an operation that are in `after` no more.
     fn note(&mut self, before: &[Version], after: &Record) {
         for version in before {
-            if !after.versions.iter().any(|held| held.write_id == version.write_id) {
+            if !after.versions.iter().any(|held| held.dot == version.dot) {
                 self.remember(version);
             }
         }

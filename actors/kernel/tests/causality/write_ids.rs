@@ -179,3 +179,14 @@ fn the_memory_of_overwrites_is_bounded_and_forgets_the_oldest() {
     };
     assert_eq!([1, 2, 3, 4].map(is_known), [false, true, true, true], "4 lives");
 }
+
+#[test]
+fn a_put_that_covers_one_name_of_a_write_covers_all() {
+    let mut home = Remembering::new(1, Overwritten::default());
+    let first = home.write(put(5, "x"));
+    // The repetition is there before the overwrite, whose client has not heard of it.
+    home.pull(&late().record);
+    home.write(with(&first.context, put(6, "y")));
+    assert_eq!(home.shard.texts(), ["y"]);
+    assert!(!home.pull(&late().record).changed);
+}
