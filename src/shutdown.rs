@@ -3,15 +3,20 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    time::Instant,
 };
 
 /// Exit code of a process that was interrupted while it stopped, as shells expect it.
 const EXIT_INTERRUPTED: i32 = 130;
+/// The same signal again within this time is an echo: `timeout`, shells and supervisors send it to
+/// the process and to its group.
+const ECHO: Duration = Duration::from_millis(500);
 /// How often the removal of a directory is begun anew, while threads may still write into it.
 const REMOVALS_MAX: usize = 20;
 
@@ -52,7 +57,13 @@ async fn broadcast(
     let name = next(&mut terminate, &mut interrupt).await;
     tracing::info!(signal = name, "stopping; once more to stop at once");
     tell.send_replace(true);
-    let name = next(&mut terminate, &mut interrupt).await;
+    let first = (name, Instant::now());
+    let name = loop {
+        let name = next(&mut terminate, &mut interrupt).await;
+        if name != first.0 || first.1.elapsed() > ECHO {
+            break name;
+        }
+    };
     tracing::warn!(signal = name, "stopped before everything was in order");
     if let Some(directory) = temporary {
         remove(&directory);

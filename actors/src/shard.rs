@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix::{Actor, Context, Supervised};
-use henge_kernel::coordination::hedge::Hedging;
+use henge_kernel::{causality::Overwritten, coordination::hedge::Hedging};
 
 use crate::{
     actor_ref::ActorRef,
@@ -35,6 +35,8 @@ pub struct Shard {
     pub wheel: Rc<DeadlineWheel>,
     /// The links of its endpoint.
     pub links: Links,
+    /// What was overwritten lately in its records.
+    pub overwritten: RefCell<Overwritten>,
     /// What it knows about the speed of its peers.
     pub hedging: RefCell<Hedging>,
     /// The door to the time after the answer: a peer that is silent until it is known as down must
@@ -69,6 +71,7 @@ impl Shard {
             index,
             wheel,
             links: Links::default(),
+            overwritten: RefCell::default(),
             hedging: RefCell::default(),
             storage: OnceCell::new(),
             anti_entropy: OnceCell::new(),

@@ -181,10 +181,12 @@ impl StorageShard {
         let reaped_stamp = Stamp::default();
         let write =
             Write { context, content, write_id, expires_at, wall, reaped_stamp, conflict, limits };
-        let written = match record.write(&mut self.minter, write) {
+        let mut overwritten = self.shard.overwritten.borrow_mut();
+        let written = match overwritten.write(&mut record, &mut self.minter, write) {
             Ok(written) => written,
             Err(refused) => return request.reply.answer(PeerReply::Refused(refused.into())),
         };
+        drop(overwritten);
         if written.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a right was outrun");
         }
@@ -249,7 +251,7 @@ impl StorageShard {
         conflict: Conflict,
     ) -> Option<(Vec<u8>, DigestChange)> {
         let before = digest_if_any(&record);
-        let merged = record.merge(incoming, conflict);
+        let merged = self.shard.overwritten.borrow_mut().merge(&mut record, incoming, conflict);
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
         }

@@ -17,8 +17,10 @@
 //!
 //! It knows the ring and sends each request to a home of its key, at the port of the key's shard.
 //! A node that is lost, refuses or is silent does not end a request: the next one is asked, and as
-//! every write has a name (its write id) it is one write however often it arrives. If the ring
-//! changes the client learns it from the next answer.
+//! every write has a name (its write id) it is one write however often it arrives: as long as no
+//! other write has replaced it, and for a while after that. One that arrives even later, from a
+//! node that had stood still, may come back as a sibling, never as a loss. If the ring changes the client learns it from the next
+//! answer.
 //!
 //! | file | what it does |
 //! | --- | --- |

@@ -8,6 +8,7 @@
 //! | `screens.rs` | status, members, ring, actors; `--watch` |
 //! | `refusals.rs` | exit codes, and errors in three lines or as JSON |
 //! | `help.rs` | every example of every `--help` parses; completions load |
+//! | `bench.rs` | the bench measures what it says |
 //! | `local.rs` | what demo, serve and tls tell and leave behind |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -16,6 +17,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bench;
 mod data;
 mod help;
 mod keys;

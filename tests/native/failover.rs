@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use henge::{Client, ClientTls, Got, PutOptions, ReadOptions, Store as _};
+use henge::{Client, ClientTls, Context, Got, PutOptions, ReadOptions, Store as _};
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -40,7 +40,10 @@ async fn connect(cluster: &Cluster) -> Client {
     Client::connect(cluster.nodes.iter().map(address_of), tls).await.unwrap()
 }
 
-/// Writers that put, and read what they have put.
+/// How long the long run takes, unless the environment says otherwise.
+const LONG_RUN: Duration = Duration::from_mins(10);
+
+/// Writers that put, overwrite what they have put, and read it.
 struct Load {
     done: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -55,6 +58,36 @@ struct Ledger {
     longest: Duration,
 }
 
+impl Ledger {
+    async fn timed<T>(&mut self, request: impl Future<Output = Result<T, String>>) -> Option<T> {
+        let began = Instant::now();
+        let outcome = request.await;
+        self.longest = self.longest.max(began.elapsed());
+        outcome.map_err(|failed| self.failed.push(failed)).ok()
+    }
+
+    /// The second put has seen the first, so it is what is left.
+    async fn write_twice_and_read(&mut self, client: &Client, id: &str) {
+        if let Some(seen) = self.timed(put(client, id, "first", Context::default())).await
+            && self.timed(put(client, id, id, seen)).await.is_some()
+        {
+            self.acknowledged.push(id.to_owned());
+        }
+        self.timed(read(client, id)).await;
+    }
+}
+
+async fn put(client: &Client, id: &str, value: &str, seen: Context) -> Result<Context, String> {
+    let put = client.put(&key(id), text(value), PutOptions::default().context(seen)).await;
+    put.map(|written| written.context.clone()).map_err(|error| format!("put {id}: {error}"))
+}
+
+async fn read(client: &Client, id: &str) -> Result<(), String> {
+    let got = client.get(&key(id), ReadOptions::default()).await;
+    let values = got.map_err(|error| format!("get {id}: {error}"))?.body.into_values();
+    if values == [text(id)] { Ok(()) } else { Err(format!("get {id}: {values:?}")) }
+}
+
 impl Load {
     fn start(client: &Client, name: &'static str) -> Self {
         let (done, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
@@ -67,18 +100,8 @@ impl Load {
                         break;
                     }
                     let id = format!("{name}-{number}-{round}");
-                    let began = Instant::now();
-                    match client.put(&key(&id), text(&id), PutOptions::default()).await {
-                        Ok(_) => ledger.acknowledged.push(id.clone()),
-                        Err(error) => ledger.failed.push(format!("put {id}: {error}")),
-                    }
-                    ledger.longest = ledger.longest.max(began.elapsed());
-                    let began = Instant::now();
-                    if let Err(error) = client.get(&key(&id), ReadOptions::default()).await {
-                        ledger.failed.push(format!("get {id}: {error}"));
-                    }
-                    ledger.longest = ledger.longest.max(began.elapsed());
-                    done.fetch_add(2, Relaxed);
+                    ledger.write_twice_and_read(&client, &id).await;
+                    done.fetch_add(3, Relaxed);
                 }
                 ledger
             })
@@ -99,6 +122,7 @@ impl Load {
     /// What was acknowledged; fails if a request did, or took too long.
     async fn end(self) -> Vec<String> {
         self.stop.store(true, Relaxed);
+        let requests = self.done.load(Relaxed);
         let (mut all, mut longest) = (Vec::new(), Duration::ZERO);
         for task in self.tasks {
             let ledger = task.await.unwrap();
@@ -106,7 +130,7 @@ impl Load {
             longest = longest.max(ledger.longest);
             all.extend(ledger.acknowledged);
         }
-        println!("{} acknowledged puts, longest request {longest:?}", all.len());
+        println!("{requests} requests, {} keys, longest {longest:?}", all.len());
         assert!(longest < FAILOVER, "{longest:?}");
         all
     }
@@ -122,6 +146,16 @@ async fn check(client: &Client, acknowledged: &[String]) {
     }
 }
 
+/// The node is away for so many requests.
+async fn kill_and_restart(cluster: &mut Cluster, victim: usize, load: &Load, requests: u64) {
+    cluster.nodes[victim].kill();
+    load.wait_for(requests).await;
+    cluster.nodes[victim].start();
+    cluster.nodes[victim].wait_ready();
+    let others: Vec<usize> = (0..3).filter(|other| *other != victim).collect();
+    cluster.wait_judged(&others, victim, "up");
+}
+
 #[tokio::test]
 async fn each_node_killed_and_restarted_in_turn_fails_no_request() {
     let mut cluster = Cluster::started(&Plan::default());
@@ -129,18 +163,36 @@ async fn each_node_killed_and_restarted_in_turn_fails_no_request() {
     let load = Load::start(&client, "turn");
     for victim in 0..3 {
         load.wait_for(200).await;
-        cluster.nodes[victim].kill();
-        load.wait_for(400).await;
-        cluster.nodes[victim].start();
-        cluster.nodes[victim].wait_ready();
-        let others: Vec<usize> = (0..3).filter(|other| *other != victim).collect();
-        cluster.wait_judged(&others, victim, "up");
+        kill_and_restart(&mut cluster, victim, &load, 400).await;
     }
     load.wait_for(200).await;
     let acknowledged = load.end().await;
     check(&client, &acknowledged).await;
 }
 
+/// Prints its figures; `HENGE_TEST_SECONDS` makes it shorter or longer.
+#[tokio::test]
+#[ignore = "ten minutes: cargo test --release --test native -- --ignored --nocapture ten_minutes"]
+async fn ten_minutes_of_kills_lose_and_repeat_no_write() {
+    let seconds = std::env::var("HENGE_TEST_SECONDS").ok();
+    let run = seconds.map_or(LONG_RUN, |text| Duration::from_secs(text.parse().unwrap()));
+    let mut cluster = Cluster::started(&Plan::default());
+    let client = connect(&cluster).await;
+    let load = Load::start(&client, "long");
+    let (began, mut kills) = (Instant::now(), 0);
+    while began.elapsed() < run {
+        load.wait_for(2000).await;
+        kill_and_restart(&mut cluster, kills % 3, &load, 2000).await;
+        kills += 1;
+    }
+    let rate = load.done.load(Relaxed) / began.elapsed().as_secs();
+    println!("{kills} kills in {:.0?}, {rate} requests/s", began.elapsed());
+    let acknowledged = load.end().await;
+    check(&client, &acknowledged).await;
+    assert!(rate >= 500, "{rate}");
+}
+
+/// When it wakes up it finds puts that were repeated elsewhere meanwhile, and overwritten there.
 #[tokio::test]
 async fn a_node_that_stands_still_fails_no_request() {
     let mut cluster = Cluster::started(&Plan { shards: 2, ..Plan::default() });

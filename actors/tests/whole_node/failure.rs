@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use henge_actors::api::Got;
+use henge_actors::{NodeHandle, api::Got};
 use henge_kernel::{
+    causality::Context,
     coordination::{Fate, PutOptions, ReadOptions, RequestError},
+    id::WriteId,
     key::Key,
 };
 use tokio::time::Instant;
@@ -272,5 +274,37 @@ fn a_wrong_wall_clock_changes_no_value_and_is_reported() {
         assert_eq!(world.node("a").cluster().clock_skew_ms, None);
         let _: Got = get(world.node("a"), "k", ReadOptions::default()).await;
         let _: Key = key("k");
+    });
+}
+
+/// A write under its id, as a client sends it that heard nothing of it before.
+async fn repeat(node: &NodeHandle, id: u128, context: Context, w: u8) -> Context {
+    let options = PutOptions::default().context(context).write_id(WriteId(id)).w(w);
+    put(node, "k", "first", options).await.unwrap().context.clone()
+}
+
+#[test]
+fn a_repetition_that_comes_after_the_overwrite_is_seen_by_nobody() {
+    simulate(async {
+        let world = World::start(Plan::three(8)).await;
+        world.network.isolate(&name("a"));
+        let seen = repeat(world.node("b"), 7, Context::default(), 2).await;
+        let options = PutOptions::default().context(seen).w(2);
+        put(world.node("b"), "k", "second", options).await.unwrap();
+        // What was sent to the first home arrives there, before it hears of the others again.
+        let _ = repeat(world.node("a"), 7, Context::default(), 1).await;
+        world.network.heal_all();
+        world.until_linked().await;
+        for node in ["b", "c", "a"] {
+            let got = get(world.node(node), "k", ReadOptions::default().r(3)).await;
+            assert_eq!(texts(&got), ["second"], "through {node}");
+        }
+        world.until_equal(&key("k")).await;
+        // And once more, when all of them know.
+        for node in ["a", "b", "c"] {
+            let _ = repeat(world.node(node), 7, Context::default(), 3).await;
+            let got = get(world.node(node), "k", ReadOptions::default().r(3)).await;
+            assert_eq!(texts(&got), ["second"], "through {node}");
+        }
     });
 }

@@ -10,6 +10,7 @@
 //! | `description` | what may be said of a value beside its bytes |
 //! | `version`, `record` | what a write left, and everything that a shard stores of a key |
 //! | `write`, `merge`, `read` | the three operations, all pure |
+//! | `overwritten` | how a repetition of a write that was overwritten lately is known again |
 //! | `mint` | who may name a write, and why no name is given twice |
 //! | `context`, `token` | what a client has seen; as it carries that |
 //! | `encoding`, `body`, `format`, `digest` | canonical bytes, and what replicas compare |
@@ -24,6 +25,7 @@ mod format;
 mod history;
 mod merge;
 mod mint;
+mod overwritten;
 mod read;
 mod record;
 mod token;
@@ -41,6 +43,7 @@ pub use encoding::DecodeError;
 pub use history::{History, Run};
 pub use merge::Merged;
 pub use mint::{MintRight, Minter};
+pub use overwritten::Overwritten;
 pub use read::Reading;
 pub use record::{Conflict, Record};
 pub use token::{BadContext, ContextKey, Seal, TOKEN_CHARACTERS_MAX};

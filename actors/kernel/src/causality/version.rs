@@ -64,7 +64,7 @@ impl Content {
         }
     }
 
-    fn checksum(&self) -> u128 {
+    pub(super) fn checksum(&self) -> u128 {
         let Self::Value(value) = self else { return 0 };
         let mut hasher = Xxh3Default::new();
         // Lengths come before texts, so that no two contents run together.

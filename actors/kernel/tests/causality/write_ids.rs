@@ -1,6 +1,9 @@
 //! Write ids: a retry is the same write, however often it is minted.
 
-use henge_kernel::time::WallMillis;
+use henge_kernel::{
+    causality::{Conflict, Merged, Overwritten, Record, Write, Written},
+    time::WallMillis,
+};
 
 use crate::{
     naive::{Naive, NaiveRecord},
@@ -73,4 +76,106 @@ fn a_retry_after_its_version_was_overwritten_is_a_sibling_and_never_a_loss() {
     home.write(with(&first.context, put(6, "y")));
     assert!(home.write(put(5, "x")).minted);
     assert_eq!(home.texts(), ["x", "y"]);
+}
+
+/// A home that remembers what is overwritten.
+struct Remembering {
+    shard: Shard,
+    memory: Overwritten,
+}
+
+impl Remembering {
+    fn new(uid: u64, memory: Overwritten) -> Self {
+        Self { shard: Shard::new(uid), memory }
+    }
+
+    /// That was given a write and saw it overwritten.
+    fn after_an_overwrite() -> Self {
+        let mut home = Self::new(1, Overwritten::default());
+        let first = home.write(put(5, "x"));
+        home.write(with(&first.context, put(6, "y")));
+        home
+    }
+
+    fn write(&mut self, write: Write) -> Written {
+        let Shard { record, minter } = &mut self.shard;
+        self.memory.write(record, minter, write).unwrap()
+    }
+
+    fn pull(&mut self, other: &Record) -> Merged {
+        self.memory.merge(&mut self.shard.record, other, Conflict::Siblings)
+    }
+}
+
+/// The other home, that had stood still and mints the write that nobody waits for any more.
+fn late() -> Shard {
+    let mut other = Shard::new(2);
+    other.write(put(5, "x"));
+    other
+}
+
+#[test]
+fn a_repetition_that_comes_after_the_overwrite_is_known_again() {
+    let (mut home, mut other) = (Remembering::after_an_overwrite(), late());
+    let mut naive = home.shard.record.clone();
+    naive.merge(&other.record, Conflict::Siblings);
+    assert_eq!(naive.versions().len(), 2, "nothing is known of it by its dot");
+    assert!(home.pull(&other.record).changed);
+    assert_eq!(home.shard.texts(), ["y"]);
+    // The other home learns it as it learns every overwrite.
+    other.pull(&home.shard.record);
+    assert_eq!(other.record.digest(), home.shard.record.digest());
+    assert!(!home.pull(&other.record).changed, "once is enough");
+}
+
+#[test]
+fn a_replica_that_saw_the_overwrite_by_a_merge_knows_the_repetition_too() {
+    let mut replica = Remembering::new(3, Overwritten::default());
+    let mut home = Shard::new(1);
+    let first = home.write(put(5, "x"));
+    replica.pull(&home.record);
+    home.write(with(&first.context, put(6, "y")));
+    replica.pull(&home.record);
+    replica.pull(&late().record);
+    assert_eq!(replica.shard.texts(), ["y"]);
+}
+
+#[test]
+fn a_repetition_at_the_home_itself_is_answered_and_mints_nothing() {
+    let mut home = Remembering::after_an_overwrite();
+    let before = home.shard.record.clone();
+    let answer = home.write(put(5, "x"));
+    assert!(!answer.minted && answer.context.covers(answer.dot));
+    assert_eq!(home.shard.record, before);
+    assert!(home.write(put(7, "x")).minted, "it was never written");
+    assert!(home.write(put(5, "z")).minted, "it has other content");
+}
+
+#[test]
+fn what_still_lives_is_never_taken_for_overwritten() {
+    let mut home = Remembering::after_an_overwrite();
+    // The overwrite was lost before it was durable: the first version lives again.
+    home.shard = Shard::new(1);
+    home.shard.write(put(5, "x"));
+    home.pull(&late().record);
+    assert_eq!(home.shard.record.versions().len(), 2, "two names of one write");
+    // Nor is the last version of a record, though it be a repetition.
+    home.shard = Shard::new(4);
+    home.pull(&late().record);
+    assert_eq!(home.shard.texts(), ["x"]);
+}
+
+#[test]
+fn the_memory_of_overwrites_is_bounded_and_forgets_the_oldest() {
+    let mut home = Remembering::new(1, Overwritten::remembering(2));
+    for id in 1..=4 {
+        let seen = home.shard.context();
+        home.write(with(&seen, put(id, "x")));
+    }
+    let is_known = |id| {
+        let (mut shard, mut memory) = (Shard::new(9), home.memory.clone());
+        shard.record = home.shard.record.clone();
+        !memory.write(&mut shard.record, &mut shard.minter, put(id, "x")).unwrap().minted
+    };
+    assert_eq!([1, 2, 3, 4].map(is_known), [false, true, true, true], "4 lives");
 }
