@@ -33,10 +33,10 @@ pub(super) fn read(reader: &mut Reader<'_>, allow_faults: bool) -> Option<Config
     let storage = read_storage(reader);
     let membership = read_membership(reader);
     let handoff = read_handoff(reader);
+    let anti_entropy = read_anti_entropy(reader);
     let tls = read_tls(reader);
     let http = read_http(reader);
     let limits = read_limits(reader);
-    let anti_entropy = read_anti_entropy(reader);
     let (telemetry, log_format) = read_telemetry(reader);
     let settings = Settings {
         node: node?,
