@@ -108,10 +108,7 @@ impl HintedHandoffQueue {
         let cluster = commons.cluster.load();
         let key = handed.key.clone();
         let partition = key.token().partition(cluster.ring.partitions());
-        let shards = commons.peer_shards.get(&handed.to).map(|shards| *shards);
-        let link =
-            shards.and_then(|shards| self.shard.links.peer((handed.to, partition.shard(shards))));
-        let Some(link) = link else { return false };
+        let Some(link) = self.shard.link_to(handed.to, partition) else { return false };
         let request = PeerRequest::Store {
             properties: cluster.buckets.get(key.bucket()).map(|register| register.version),
             key,

@@ -18,6 +18,7 @@ use crate::{
         anti_entropy_worker::LinkChanged,
         client_link::{ClientGone, RequestsArrived},
         gossip_membership::PeerMet,
+        hinted_handoff_queue::HomeReached,
         peer_link::{DialFailed, FramesArrived, LinkDown, LinkUp, SendControl},
     },
     peer_link::{Peer, PeerLink},
@@ -129,6 +130,9 @@ impl Shard {
         };
         if let Some(worker) = self.anti_entropy() {
             worker.tell(LinkChanged { peer, up });
+        }
+        if let (true, Some(queue)) = (up, self.handoff()) {
+            queue.tell(HomeReached { node: peer.0 });
         }
     }
 

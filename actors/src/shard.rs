@@ -7,7 +7,9 @@ use std::{
 };
 
 use actix::{Actor, Context, Supervised};
-use henge_kernel::{causality::Overwritten, coordination::hedge::Hedging};
+use henge_kernel::{
+    causality::Overwritten, coordination::hedge::Hedging, id::NodeId, key::PartitionId,
+};
 
 use crate::{
     actor_ref::ActorRef,
@@ -21,6 +23,7 @@ use crate::{
     links::Links,
     messages::gossip_membership::StorageChanged,
     meter::Meter,
+    peer_link::PeerLink,
     storage_shard::StorageShard,
     supervision::{Child, Guardian},
     transport::Link,
@@ -128,6 +131,12 @@ impl Shard {
     /// The shard's queue of hints, once it is started.
     pub fn handoff(&self) -> Option<&ActorRef<HintedHandoffQueue>> {
         self.handoff.get()
+    }
+
+    /// The way to the shard of `node` that holds a partition.
+    pub fn link_to(&self, node: NodeId, partition: PartitionId) -> Option<ActorRef<PeerLink>> {
+        let shards = self.commons.peer_shards.get(&node).map(|shards| *shards)?;
+        self.links.peer((node, partition.shard(shards)))
     }
 
     /// Whether clients take more than half of the places of the shard: what can wait does.

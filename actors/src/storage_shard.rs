@@ -176,12 +176,12 @@ impl StorageShard {
         if self.closed || self.is_outdated(&request) {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
-        let MintRecord { key, context, content, write_id, expires_at, stands_in_for, .. } = request;
-        let MintRecord { conflict, limits, .. } = request;
+        let MintRecord { key, context, content, write_id, expires_at, .. } = request;
+        let MintRecord { stands_in_for, conflict, limits, reply, .. } = request;
         let token = key.token();
         let mut record = match self.load(token, &key) {
             Ok(record) => record,
-            Err(error) => return request.reply.answer(refusal(&error)),
+            Err(error) => return reply.answer(refusal(&error)),
         };
         let before = digest_if_any(&record);
         let wall = self.shard.commons.environment.clock.wall();
@@ -191,7 +191,7 @@ impl StorageShard {
         let mut overwritten = self.shard.overwritten.borrow_mut();
         let written = match overwritten.write(&mut record, &mut self.minter, write) {
             Ok(written) => written,
-            Err(refused) => return request.reply.answer(PeerReply::Refused(refused.into())),
+            Err(refused) => return reply.answer(PeerReply::Refused(refused.into())),
         };
         drop(overwritten);
         if written.amnesia {
@@ -207,7 +207,7 @@ impl StorageShard {
         record.encode_replicated(&mut payload);
         let encoded = Bytes::copy_from_slice(&payload[own..]);
         if self.is_full_of_hints(stands_in_for, &key, payload.len()) {
-            return request.reply.answer(PeerReply::Failed(Failure::Refused));
+            return reply.answer(PeerReply::Failed(Failure::Refused));
         }
         let (changed, kept) = (written.minted || marked, Kept::of(&record));
         let generation = GENERATION;
@@ -215,10 +215,10 @@ impl StorageShard {
         let record = Arc::new(record);
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if changed {
-            let answer = Answer { to: request.reply, says: answer, durable: false };
+            let answer = Answer { to: reply, says: answer, durable: false };
             self.enqueue(Waiting::record(token, key, (payload, digests), kept), Some(answer));
         } else {
-            request.reply.answer(answer);
+            reply.answer(answer);
         }
     }
 

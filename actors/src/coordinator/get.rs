@@ -97,30 +97,19 @@ impl Coordinator {
                 let (key, conflict) = (plan.key.clone(), plan.conflict);
                 let (deadline, properties) = (plan.repair_deadline, plan.properties);
                 let ReplicaRecord { record, generation } = record;
-                let encoded = plan.repair.get_or_encode(&record);
-                if node == self.shard.commons.node {
-                    let reply = self.reply_to(node);
-                    self.shard.storage().tell(StoreRecord {
-                        key,
-                        record: encoded,
-                        generation,
-                        stands_in_for: None,
-                        durable: false,
-                        conflict,
-                        deadline,
-                        reply,
-                    });
-                } else {
-                    let request = PeerRequest::Store {
-                        key,
-                        record: encoded,
-                        generation,
-                        stands_in_for: None,
-                        durable: false,
-                        properties,
-                    };
-                    self.send(node, request, deadline, None);
-                }
+                let record = plan.repair.get_or_encode(&record);
+                let (stands_in_for, durable, reply) = (None, false, self.reply_to(node));
+                let store = StoreRecord {
+                    key,
+                    record,
+                    generation,
+                    stands_in_for,
+                    durable,
+                    conflict,
+                    deadline,
+                    reply,
+                };
+                self.store_at(node, store, properties, false);
             }
             GetEffect::Finish => self.finish(),
         }

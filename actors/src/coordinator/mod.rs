@@ -16,12 +16,13 @@ use std::rc::Rc;
 
 use actix::{Actor, Context, Handler, Supervised};
 use henge_kernel::{
+    bucket::RegisterVersion,
     coordination::{
         Failure, GetCoordination, PutCoordination, RequestError, get::GetEffect,
         list::ListCoordination, list::ListEffect, put::PutEffect,
     },
     id::NodeId,
-    key::{Key, PartitionId},
+    key::Key,
     machine::Machine as _,
     time::Instant,
 };
@@ -32,8 +33,8 @@ use crate::{
     messages::{
         coordinator::{DeadlinePassed, ReplicaAnswered, ReplyTo},
         peer_link::{SendControl, SendRequest},
+        storage_shard::StoreRecord,
     },
-    peer_link::PeerLink,
     shard::Shard,
     wire::{ControlMessage, PeerReply, PeerRequest},
 };
@@ -142,7 +143,7 @@ impl Coordinator {
         let cluster = self.shard.commons.cluster.load();
         let register = cluster.buckets.get(key.bucket()).cloned();
         if let (Some(register), Some(link)) =
-            (register, self.link_to(node, plan::partition_of_key(&cluster, key)))
+            (register, self.shard.link_to(node, plan::partition_of_key(&cluster, key)))
         {
             let registers = vec![register];
             link.tell(SendControl(ControlMessage::Registers { ticket: 0, registers }));
@@ -161,7 +162,7 @@ impl Coordinator {
     /// Sends to the shard of `node` that holds the key, or learns at once that it cannot.
     fn send(&self, node: NodeId, request: PeerRequest, deadline: Instant, reply: Option<ReplyTo>) {
         let partition = plan::partition_of(&self.shard, &request);
-        let link = partition.and_then(|partition| self.link_to(node, partition));
+        let link = partition.and_then(|partition| self.shard.link_to(node, partition));
         match (link, reply) {
             (Some(link), reply) => link.tell(SendRequest { request, deadline, reply }),
             (None, Some(reply)) => reply.answer(PeerReply::Failed(Failure::Unreachable)),
@@ -169,10 +170,29 @@ impl Coordinator {
         }
     }
 
-    /// The way to the shard of `node` that holds a partition.
-    fn link_to(&self, node: NodeId, partition: PartitionId) -> Option<ActorRef<PeerLink>> {
-        let shards = self.shard.commons.peer_shards.get(&node).map(|shards| *shards)?;
-        self.shard.links.peer((node, partition.shard(shards)))
+    /// Has a record stored by `node`: by its own shard here, or over there, where nobody answers
+    /// unless it is `awaited`.
+    fn store_at(
+        &self,
+        node: NodeId,
+        store: StoreRecord,
+        properties: Option<RegisterVersion>,
+        awaited: bool,
+    ) {
+        if node == self.shard.commons.node {
+            return self.shard.storage().tell(store);
+        }
+        let StoreRecord {
+            key, record, generation, stands_in_for, durable, deadline, reply, ..
+        } = store;
+        let request =
+            PeerRequest::Store { key, record, generation, stands_in_for, durable, properties };
+        if awaited {
+            self.send(node, request, deadline, Some(reply));
+        } else {
+            reply.forget();
+            self.send(node, request, deadline, None);
+        }
     }
 }
 

@@ -55,6 +55,9 @@ enum Asker {
 impl Coordinator {
     /// The put is over: homes that have not acknowledged it may lack it, and nobody else knows.
     pub(super) fn tell_of_silent(&self, putting: &Putting) {
+        if putting.silent.is_empty() {
+            return;
+        }
         let cluster = self.shard.commons.cluster.load();
         let partition = plan::partition_of_key(&cluster, putting.key());
         if let Some(worker) = self.shard.anti_entropy() {
@@ -107,29 +110,18 @@ impl Coordinator {
                 let (key, deadline) = (plan.write.key.clone(), plan.deadline);
                 let (generation, properties) = (record.generation, plan.write.properties);
                 let (record, conflict) = (plan.minted.get_or_encode(&record.record), plan.conflict);
-                let reply = self.reply_to(node);
-                if node == self.shard.commons.node {
-                    self.shard.storage().tell(StoreRecord {
-                        key,
-                        record,
-                        generation,
-                        stands_in_for,
-                        durable: false,
-                        conflict,
-                        deadline,
-                        reply,
-                    });
-                } else {
-                    let request = PeerRequest::Store {
-                        key,
-                        record,
-                        generation,
-                        stands_in_for,
-                        durable: false,
-                        properties,
-                    };
-                    self.send(node, request, deadline, Some(reply));
-                }
+                let (durable, reply) = (false, self.reply_to(node));
+                let store = StoreRecord {
+                    key,
+                    record,
+                    generation,
+                    stands_in_for,
+                    durable,
+                    conflict,
+                    deadline,
+                    reply,
+                };
+                self.store_at(node, store, properties, true);
             }
             PutEffect::ForwardTo(node) => {
                 plan.forwards = true;

@@ -24,7 +24,6 @@ use crate::{
     messages::{
         coordinator::ReplyTo,
         gossip_membership::GossipArrived,
-        hinted_handoff_queue::HomeReached,
         peer_link::{
             DialFailed, FramesArrived, Judgement, LinkDown, LinkUp, PeerJudged, SendControl,
             SendReply, SendRequest,
@@ -326,9 +325,6 @@ impl Handler<Told<LinkUp>> for PeerLink {
         self.link = Some(Current { link, run, dialled, since: self.now() });
         self.failed = None;
         self.redial_after = REDIAL_FIRST;
-        if let Some(queue) = self.shard.handoff() {
-            queue.tell(HomeReached { node: self.peer.node });
-        }
         self.shard.link_changed((self.peer.node, self.peer.shard), true);
         if let (0, 0, Some(ring_manager)) =
             (self.shard.index, self.peer.shard, self.shard.commons.ring_manager.get())

@@ -7,29 +7,35 @@
 //! what was overwritten in its records. That is an aid and no promise: the memory is bounded and
 //! dies with the run, and a repetition that is not known is a sibling, never a loss.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use smallvec::SmallVec;
 
 use super::{Conflict, Dot, Merged, Minter, Record, Version, Write, WriteRefused, Written};
 use crate::id::WriteId;
 
-/// How many writes a shard remembers by default: the last seconds of a busy one.
+/// How many writes a shard remembers by default: the last seconds of a busy one, in 4 MiB.
 const REMEMBERED_MAX: usize = 1 << 16;
 
-/// The writes that were overwritten in a shard's records, the latest ones.
+/// The writes that were overwritten in a shard's records, the latest ones. Each has one place, by
+/// its id, and keeps it until another one needs it: to remember costs a put no search.
 #[derive(Clone, Debug)]
 pub struct Overwritten {
-    writes: BTreeMap<WriteId, Was>,
-    order: VecDeque<WriteId>,
+    /// A power of two; empty until there is something to remember.
+    places: Vec<Option<Was>>,
     most: usize,
 }
 
-/// What an overwritten version was.
+/// What a version was.
 #[derive(Clone, Copy, Debug)]
 struct Was {
+    write_id: WriteId,
     dot: Dot,
     checksum: u128,
+}
+
+impl From<&Version> for Was {
+    fn from(version: &Version) -> Self {
+        Self { write_id: version.write_id, dot: version.dot, checksum: version.checksum() }
+    }
 }
 
 impl Default for Overwritten {
@@ -39,9 +45,9 @@ impl Default for Overwritten {
 }
 
 impl Overwritten {
-    /// A memory of that many writes; at least one.
+    /// A memory of so many writes, or up to the next power of two.
     pub fn remembering(most: usize) -> Self {
-        Self { writes: BTreeMap::new(), order: VecDeque::new(), most: most.max(1) }
+        Self { places: Vec::new(), most: most.next_power_of_two() }
     }
 
     /// [`Record::write`], which a repetition of a write that was overwritten since does not reach:
@@ -55,7 +61,7 @@ impl Overwritten {
         if let Some(answer) = self.answer(record, &write) {
             return Ok(answer);
         }
-        let before = record.versions.clone();
+        let before = versions_of(record);
         let written = record.write(minter, write)?;
         self.note(&before, record);
         // What the put covers by one name, it covers by all.
@@ -65,7 +71,7 @@ impl Overwritten {
 
     /// [`Record::merge`], after which no repetition stands beside what replaced it.
     pub fn merge(&mut self, record: &mut Record, other: &Record, conflict: Conflict) -> Merged {
-        let before = record.versions.clone();
+        let before = versions_of(record);
         let mut merged = record.merge(other, conflict);
         self.note(&before, record);
         merged.changed |= self.fold(record);
@@ -73,25 +79,34 @@ impl Overwritten {
     }
 
     /// Remembers those of the versions `before` an operation that are in `after` no more.
-    fn note(&mut self, before: &[Version], after: &Record) {
-        for version in before {
-            if !after.versions.iter().any(|held| held.dot == version.dot) {
-                self.remember(version);
+    fn note(&mut self, before: &[Was], after: &Record) {
+        for was in before {
+            if !after.versions.iter().any(|held| held.dot == was.dot) {
+                self.remember(*was);
             }
         }
     }
 
-    fn remember(&mut self, version: &Version) {
-        let was = Was { dot: version.dot, checksum: version.checksum() };
-        if self.writes.insert(version.write_id, was).is_some() {
-            return;
+    fn remember(&mut self, was: Was) {
+        if self.places.is_empty() {
+            self.places = vec![None; self.most];
         }
-        self.order.push_back(version.write_id);
-        if self.order.len() > self.most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.writes.remove(&oldest);
+        let place = self.place_of(was.write_id);
+        if let Some(place) = self.places.get_mut(place) {
+            *place = Some(was);
         }
+    }
+
+    fn recall(&self, write_id: WriteId) -> Option<&Was> {
+        let place = self.places.get(self.place_of(write_id))?.as_ref();
+        place.filter(|was| was.write_id == write_id)
+    }
+
+    /// Ids are drawn at random; those that clients choose badly only forget each other sooner.
+    fn place_of(&self, write_id: WriteId) -> usize {
+        let bytes = write_id.0.to_le_bytes();
+        let low = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        low as usize & (self.most - 1)
     }
 
     /// Drops from `record` what repeats a write that it has seen overwritten; whether there was
@@ -99,12 +114,12 @@ impl Overwritten {
     /// version always stays.
     pub fn fold(&self, record: &mut Record) -> bool {
         let Record { history, versions, .. } = record;
-        if versions.len() < 2 || self.writes.is_empty() {
+        if versions.len() < 2 {
             return false;
         }
         let gone = |dot| history.contains(dot) && !versions.iter().any(|held| held.dot == dot);
         let repeats = |version: &Version| {
-            let was = self.writes.get(&version.write_id);
+            let was = self.recall(version.write_id);
             was.is_some_and(|was| was.checksum == version.checksum() && gone(was.dot))
         };
         let repeated: SmallVec<[Dot; 4]> =
@@ -119,7 +134,7 @@ impl Overwritten {
     /// The answer to a write that `record` has seen overwritten: as it was answered then. A write
     /// id that comes with other content is another write.
     fn answer(&self, record: &Record, write: &Write) -> Option<Written> {
-        let was = self.writes.get(&write.write_id)?;
+        let was = self.recall(write.write_id)?;
         let known = record.history.contains(was.dot) && was.checksum == write.content.checksum();
         known.then(|| Written {
             dot: was.dot,
@@ -129,4 +144,8 @@ impl Overwritten {
             versions: record.versions.len(),
         })
     }
+}
+
+fn versions_of(record: &Record) -> SmallVec<[Was; 2]> {
+    record.versions.iter().map(Was::from).collect()
 }

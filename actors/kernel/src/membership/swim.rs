@@ -22,11 +22,11 @@ use super::{
 };
 use crate::{id::NodeId, machine::Machine, time::Instant};
 
-/// How many members are asked to probe, and how many are gossiped to at once.
-const FANOUT: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+/// How many members are asked to probe, and how many are gossiped to at once: 3.
+const FANOUT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 
-/// How many times each piece of news is sent: enough for some hundred members.
-const TRANSMISSIONS: NonZeroU8 = NonZeroU8::new(10).unwrap();
+/// How many times each piece of news is sent: 10, enough for some hundred members.
+const TRANSMISSIONS: NonZeroU8 = NonZeroU8::MIN.saturating_add(9);
 
 type Protocol = Foca<Life, PacketCodec, ChaCha8Rng, NoCustomBroadcast>;
 
