@@ -187,11 +187,10 @@ impl ReplicaTrees {
 }
 
 /// The digest of what an engine holds; an error if it is not understood.
-fn digest_of(payload: Option<Bytes>) -> Result<Option<Digest>, ()> {
+pub fn digest_of(payload: Option<Bytes>) -> Result<Option<Digest>, ()> {
     let Some(payload) = payload else { return Ok(None) };
-    let record =
-        Record::replicated_part(&payload).and_then(|part| Record::decode_replicated(&part));
-    record.map(|record| Some(record.digest())).map_err(drop)
+    let part = Record::replicated_part(&payload);
+    part.and_then(|part| Record::digest_of_replicated(&part)).map_err(drop)
 }
 
 /// The `n` of a bucket, if `node` is a home of its keys in this partition.

@@ -28,7 +28,6 @@ use tracing::{error, warn};
 use self::{
     batch::{Answer, Batch, Encoded, Waiting},
     durable::Awaited,
-    hints::Kept,
 };
 use crate::{
     actor_ref::{ActorRef, Told},
@@ -37,7 +36,7 @@ use crate::{
         gossip_membership::StorageChanged,
         storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
     },
-    replica_trees::{BuildTrees, ReplicaTrees},
+    replica_trees::{BuildTrees, ReplicaTrees, digest_of},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     wire::{Minted, PeerReply},
@@ -77,6 +76,12 @@ pub struct StorageShard {
     syncing: bool,
     /// The node stops: what were written now might never be synced.
     closed: bool,
+}
+
+/// A record, and how it was stored.
+struct Loaded {
+    record: Record,
+    payload: Option<Bytes>,
 }
 
 /// To itself: the mailbox has been drained, write the batch.
@@ -124,9 +129,14 @@ impl StorageShard {
 
     /// The record of a key as this run of the shard may use it; what waits to be written counts.
     pub(crate) fn load(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
+        Ok(self.load_to_write(token, key)?.record)
+    }
+
+    fn load_to_write(&mut self, token: Token, key: &Key) -> Result<Loaded, StorageError> {
         self.write_if_waiting(token);
-        let Some(payload) = self.engine.get(token, key)? else { return Ok(Record::default()) };
-        self.decode(key, &payload)
+        let payload = self.engine.get(token, key)?;
+        let record = payload.as_ref().map(|payload| self.decode(key, payload)).transpose()?;
+        Ok(Loaded { record: record.unwrap_or_default(), payload })
     }
 
     fn decode(&self, key: &Key, payload: &Bytes) -> Result<Record, StorageError> {
@@ -140,15 +150,17 @@ impl StorageShard {
     /// The record into which another home's is merged. One that does not hold is replaced: its
     /// bytes are lost anyway; the marks are known without it. One that holds, but is not understood,
     /// is not.
-    fn load_to_merge(&mut self, token: Token, key: &Key) -> Result<Record, StorageError> {
+    fn load_to_merge(&mut self, token: Token, key: &Key) -> Result<Loaded, StorageError> {
         self.write_if_waiting(token);
         match self.engine.get(token, key) {
-            Ok(Some(payload)) => self.decode(key, &payload),
-            Ok(None) => Ok(self.marked_as_known(key)),
+            Ok(Some(payload)) => {
+                Ok(Loaded { record: self.decode(key, &payload)?, payload: Some(payload) })
+            }
             Err(StorageError::Corrupt { .. }) => {
                 self.distrust(key);
-                Ok(self.marked_as_known(key))
+                Ok(Loaded { record: self.marked_as_known(key), payload: None })
             }
+            Ok(None) => Ok(Loaded { record: self.marked_as_known(key), payload: None }),
             Err(error) => Err(error),
         }
     }
@@ -163,11 +175,10 @@ impl StorageShard {
         let corrupt =
             |_| StorageError::Corrupt { key: request.key.clone(), detail: "it does not decode" };
         let record = Record::replicated_part(&payload).map_err(corrupt)?;
-        if let Some(known) = request.known {
-            let held = Record::decode_replicated(&record).map_err(corrupt)?;
-            if held.digest() == known {
-                return Ok(PeerReply::Same { complete });
-            }
+        if request.known.is_some()
+            && Record::digest_of_replicated(&record).map_err(corrupt)? == request.known
+        {
+            return Ok(PeerReply::Same { complete });
         }
         Ok(PeerReply::Found { record, generation: GENERATION, complete })
     }
@@ -179,11 +190,10 @@ impl StorageShard {
         let MintRecord { key, context, content, write_id, expires_at, .. } = request;
         let MintRecord { stands_in_for, conflict, limits, reply, .. } = request;
         let token = key.token();
-        let mut record = match self.load(token, &key) {
-            Ok(record) => record,
+        let Loaded { mut record, payload: before } = match self.load_to_write(token, &key) {
+            Ok(loaded) => loaded,
             Err(error) => return reply.answer(refusal(&error)),
         };
-        let before = digest_if_any(&record);
         let wall = self.shard.commons.environment.clock.wall();
         let reaped_stamp = Stamp::default();
         let write =
@@ -204,19 +214,19 @@ impl StorageShard {
         let mut payload = Vec::new();
         record.encode_own(&mut payload);
         let own = payload.len();
-        record.encode_replicated(&mut payload);
+        let digest = record.encode_replicated(&mut payload);
         let encoded = Bytes::copy_from_slice(&payload[own..]);
         if self.is_full_of_hints(stands_in_for, &key, payload.len()) {
             return reply.answer(PeerReply::Failed(Failure::Refused));
         }
-        let (changed, kept) = (written.minted || marked, Kept::of(&record));
+        let (changed, kept_for) = (written.minted || marked, record.marks().to_vec());
         let generation = GENERATION;
-        let digests = (before, digest_if_any(&record));
+        let digests = (stored_digest(before), Some(digest));
         let record = Arc::new(record);
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if changed {
             let answer = Answer { to: reply, says: answer, durable: false };
-            self.enqueue(Waiting::record(token, key, (payload, digests), kept), Some(answer));
+            self.enqueue(Waiting::record(token, key, (payload, digests), kept_for), Some(answer));
         } else {
             reply.answer(answer);
         }
@@ -243,22 +253,22 @@ impl StorageShard {
                 return request.reply.answer(PeerReply::Failed(Failure::Refused));
             }
         };
-        let record = match self.load_to_merge(token, &request.key) {
-            Ok(record) => record,
+        let loaded = match self.load_to_merge(token, &request.key) {
+            Ok(loaded) => loaded,
             Err(error) => return request.reply.answer(refusal(&error)),
         };
         let StoreRecord { key, conflict, stands_in_for, durable, reply, .. } = request;
         let says = PeerReply::Stored;
-        match self.merged(record, &incoming, conflict, stands_in_for) {
+        match self.merged(loaded, &incoming, conflict, stands_in_for) {
             None => self.acknowledge(Answer { to: reply, says, durable }),
             Some(((payload, _), _))
                 if self.is_full_of_hints(stands_in_for, &key, payload.len()) =>
             {
                 reply.answer(PeerReply::Failed(Failure::Refused));
             }
-            Some((written, kept)) => {
+            Some((written, kept_for)) => {
                 let answer = Answer { to: reply, says, durable };
-                self.enqueue(Waiting::record(token, key, written, kept), Some(answer));
+                self.enqueue(Waiting::record(token, key, written, kept_for), Some(answer));
             }
         }
     }
@@ -266,12 +276,11 @@ impl StorageShard {
     /// The stored form of the merged record, and for whom it is kept; `None` if it was all known.
     fn merged(
         &self,
-        mut record: Record,
+        Loaded { mut record, payload: before }: Loaded,
         incoming: &Record,
         conflict: Conflict,
         stands_in_for: Option<NodeId>,
-    ) -> Option<(Encoded, Option<Kept>)> {
-        let before = digest_if_any(&record);
+    ) -> Option<(Encoded, Vec<NodeId>)> {
         let merged = self.shard.overwritten.borrow_mut().merge(&mut record, incoming, conflict);
         let marked = stands_in_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
@@ -282,8 +291,9 @@ impl StorageShard {
         }
         (merged.changed || merged.amnesia || marked).then(|| {
             let mut payload = Vec::new();
-            record.encode_stored(&mut payload);
-            ((payload, (before, digest_if_any(&record))), Kept::of(&record))
+            let digest = record.encode_stored(&mut payload);
+            let after = (!record.is_nothing()).then_some(digest);
+            ((payload, (stored_digest(before), after)), record.marks().to_vec())
         })
     }
 
@@ -356,8 +366,9 @@ impl StorageShard {
     }
 }
 
-fn digest_if_any(record: &Record) -> Option<Digest> {
-    (!record.is_nothing()).then(|| record.digest())
+/// The digest of a record that was decoded, and so holds, as it was stored.
+fn stored_digest(payload: Option<Bytes>) -> Option<Digest> {
+    digest_of(payload).ok().flatten()
 }
 
 /// What an asker hears of an error of the engine, nothing having been written.

@@ -5,7 +5,6 @@ use henge_kernel::{
     key::{Key, Token},
 };
 
-use super::hints::Kept;
 use crate::{messages::coordinator::ReplyTo, replica_trees::DigestChange, wire::PeerReply};
 
 /// The stored form of a record, and its digest before it was written and after.
@@ -30,7 +29,7 @@ pub(super) struct Waiting {
     /// The digest of the record before and after it.
     pub(super) digests: DigestChange,
     /// For whom it is kept, if it bears marks.
-    pub(super) kept: Option<Kept>,
+    pub(super) kept_for: Vec<NodeId>,
     /// Whose mark was taken off it.
     pub(super) released: Option<NodeId>,
 }
@@ -47,9 +46,9 @@ impl Waiting {
         token: Token,
         key: Key,
         (payload, digests): Encoded,
-        kept: Option<Kept>,
+        kept_for: Vec<NodeId>,
     ) -> Self {
-        Self { token, key, payload: Some(payload), digests, kept, released: None }
+        Self { token, key, payload: Some(payload), digests, kept_for, released: None }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -57,6 +56,6 @@ impl Waiting {
     }
 
     pub(super) fn hint_bytes(&self) -> u64 {
-        self.kept.as_ref().map_or(0, |_| self.bytes() as u64)
+        if self.kept_for.is_empty() { 0 } else { self.bytes() as u64 }
     }
 }

@@ -32,20 +32,6 @@ use crate::{
     storage::{Engine, KeyRange},
 };
 
-/// What the index keeps of a record that bears marks.
-pub(super) struct Kept {
-    homes: Vec<NodeId>,
-    digest: Digest,
-}
-
-impl Kept {
-    /// `None` for a home's own record, which bears no marks.
-    pub(super) fn of(record: &Record) -> Option<Self> {
-        let homes = record.marks().to_vec();
-        (!homes.is_empty()).then(|| Self { homes, digest: record.digest() })
-    }
-}
-
 impl StorageShard {
     /// Whether there is no room for another copy of so many bytes, what waits to be written
     /// included.
@@ -74,13 +60,12 @@ impl StorageShard {
         let mut hinted = BTreeSet::new();
         for waiting in written {
             let bytes = waiting.hint_bytes();
-            let Waiting { key, kept, released, .. } = waiting;
+            let Waiting { key, kept_for, released, .. } = waiting;
             if let Some(home) = released {
                 self.hints.remove(home, &key);
             }
-            let Some(Kept { homes, digest }) = kept else { continue };
-            for home in homes {
-                self.hints.insert(home, key.clone(), Hint { digest, since, bytes });
+            for home in kept_for {
+                self.hints.insert(home, key.clone(), Hint { since, bytes });
                 hinted.extend(released.is_none().then_some(home));
             }
         }
@@ -111,8 +96,8 @@ impl StorageShard {
         self.write_if_waiting(token);
         let payload = self.engine.get(token, key).ok().flatten()?;
         let part = Record::replicated_part(&payload).ok()?;
-        let record = Record::decode_replicated(&part).ok()?;
-        Some((part, record.digest()))
+        let digest = Record::digest_of_replicated(&part).ok()??;
+        Some((part, digest))
     }
 
     /// Takes a mark off; `None` if the record is to be sent again, or cannot be read.
@@ -140,10 +125,9 @@ impl StorageShard {
                 Some(payload)
             }
         };
-        let (key, kept, released) = (key.clone(), Kept::of(&record), Some(*home));
-        let held = Some(record.digest());
-        let digests = (held, held.filter(|_| payload.is_some()));
-        Some(Waiting { token, key, payload, digests, kept, released })
+        let (key, kept_for, released) = (key.clone(), record.marks().to_vec(), Some(*home));
+        let digests = (Some(*digest), payload.is_some().then_some(*digest));
+        Some(Waiting { token, key, payload, digests, kept_for, released })
     }
 }
 
@@ -245,7 +229,7 @@ fn insert(index: &mut HintIndex, engine: &dyn Engine, key: &Key, since: WallMill
     };
     match Record::decode_stored(&payload, ShardUid(0)) {
         Ok(record) => {
-            let hint = Hint { digest: record.digest(), since, bytes: payload.len() as u64 };
+            let hint = Hint { since, bytes: payload.len() as u64 };
             for home in record.marks() {
                 index.insert(*home, key.clone(), hint);
             }

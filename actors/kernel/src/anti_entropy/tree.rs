@@ -114,7 +114,7 @@ impl<T> Default for Sparse<T> {
     }
 }
 
-impl<T: Default> Sparse<T> {
+impl<T: Default + PartialEq> Sparse<T> {
     /// How many are there with a lower number.
     fn rank(&self, index: u8) -> usize {
         let below = self.present & ((1 << index) - 1);
@@ -129,23 +129,18 @@ impl<T: Default> Sparse<T> {
         self.has(index).then(|| self.items.get(self.rank(index))).flatten()
     }
 
-    /// Puts one there if there is none, and changes it.
-    fn change(&mut self, index: u8, change: impl FnOnce(&mut T)) -> bool
-    where
-        T: IsNothing,
-    {
+    /// Puts one there if there is none, and changes it; one of nothing is not there.
+    fn change(&mut self, index: u8, change: impl FnOnce(&mut T)) {
         let rank = self.rank(index);
         if !self.has(index) {
             self.present |= 1 << index;
             self.items.insert(rank, T::default());
         }
         change(&mut self.items[rank]);
-        let gone = self.items[rank].is_nothing();
-        if gone {
+        if self.items[rank] == T::default() {
             self.present &= !(1 << index);
             self.items.remove(rank);
         }
-        gone
     }
 
     fn iter(&self) -> impl Iterator<Item = (u8, &T)> {
@@ -154,26 +149,10 @@ impl<T: Default> Sparse<T> {
     }
 }
 
-trait IsNothing {
-    fn is_nothing(&self) -> bool;
-}
-
-impl IsNothing for Summary {
-    fn is_nothing(&self) -> bool {
-        *self == Self::NOTHING
-    }
-}
-
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Branch {
     summary: Summary,
     leaves: Sparse<Summary>,
-}
-
-impl IsNothing for Branch {
-    fn is_nothing(&self) -> bool {
-        self.leaves.present == 0
-    }
 }
 
 /// What a home holds of a partition.
@@ -289,14 +268,14 @@ impl Trees {
 }
 
 /// What is not the same in two sorted lists: in one of them only, or with another value.
-pub fn differing<I: Ord + Copy, V: PartialEq>(own: &[(I, V)], peer: &[(I, V)]) -> Vec<I> {
+pub fn differing<I: Ord + Clone, V: PartialEq>(own: &[(I, V)], peer: &[(I, V)]) -> Vec<I> {
     let (mut own, mut peer) = (own.iter().peekable(), peer.iter().peekable());
     let mut found = Vec::new();
     loop {
         let next = match (own.peek(), peer.peek()) {
             (None, None) => return found,
-            (Some((mine, _)), Some((theirs, _))) => (*mine).min(*theirs),
-            (Some((index, _)), None) | (None, Some((index, _))) => *index,
+            (Some((mine, _)), Some((theirs, _))) => mine.min(theirs).clone(),
+            (Some((index, _)), None) | (None, Some((index, _))) => index.clone(),
         };
         let mine = own.next_if(|(index, _)| *index == next).map(|(_, value)| value);
         let theirs = peer.next_if(|(index, _)| *index == next).map(|(_, value)| value);

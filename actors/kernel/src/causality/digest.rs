@@ -12,6 +12,13 @@ use super::Record;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub u128);
 
+impl Digest {
+    /// Of a record's canonical head: there is one form only, so its bytes may come from anywhere.
+    pub(super) fn of_head(head: &[u8]) -> Self {
+        Self(xxh3_128(head))
+    }
+}
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Digest({:032x})", self.0)
@@ -29,6 +36,6 @@ impl Record {
     pub fn digest(&self) -> Digest {
         let mut head = Vec::with_capacity(self.head_bytes_estimate());
         self.encode_head(&mut head);
-        Digest(xxh3_128(&head))
+        Digest::of_head(&head)
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{
-    Actor, Content, DecodeError, Dot, History, MintRight, Record, Stamp, Version,
+    Actor, Content, DecodeError, Digest, Dot, History, MintRight, Record, Stamp, Version,
     body::{body_bytes, put_body, read_body},
     encoding::{Reader, malformed, put_actor, put_count, put_history, put_varint},
 };
@@ -32,16 +32,31 @@ const IS_VALUE: u8 = 1;
 const EXPIRES: u8 = 2;
 
 impl Record {
-    /// Appends the part that replicas share.
-    pub fn encode_replicated(&self, out: &mut Vec<u8>) {
+    /// Appends the part that replicas share; its digest, as [`Record::digest`].
+    pub fn encode_replicated(&self, out: &mut Vec<u8>) -> Digest {
         out.reserve(1 + self.head_bytes_estimate() + self.value_bytes());
         out.push(REPLICATED_FORMAT);
+        let head = out.len();
         self.encode_head(out);
+        let digest = Digest::of_head(out.get(head..).unwrap_or_default());
         for version in &self.versions {
             if let Content::Value(value) = &version.content {
                 put_body(out, value);
             }
         }
+        digest
+    }
+
+    /// The digest of a record in the form that replicas share, without its values: they are in the
+    /// digest by their checksums. `None` for the record of nothing.
+    pub fn digest_of_replicated(bytes: &[u8]) -> Result<Option<Digest>, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        reader.format("record", REPLICATED_FORMAT)?;
+        let from = reader.rest();
+        let history = reader.history()?;
+        read_heads(&mut reader, &history)?;
+        let head = from.get(..from.len() - reader.rest().len()).unwrap_or_default();
+        Ok((!history.is_empty()).then(|| Digest::of_head(head)))
     }
 
     /// Reads what [`Record::encode_replicated`] wrote, to the last byte. Values are slices of
@@ -59,10 +74,11 @@ impl Record {
         Ok(record)
     }
 
-    /// Appends the whole record: the shard's own part, then the part that replicas share.
-    pub fn encode_stored(&self, out: &mut Vec<u8>) {
+    /// Appends the whole record: the shard's own part, then the part that replicas share; its
+    /// digest.
+    pub fn encode_stored(&self, out: &mut Vec<u8>) -> Digest {
         self.encode_own(out);
-        self.encode_replicated(out);
+        self.encode_replicated(out)
     }
 
     /// Appends the shard's own part, with which the stored form begins.

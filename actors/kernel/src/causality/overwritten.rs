@@ -9,10 +9,10 @@
 
 use smallvec::SmallVec;
 
-use super::{Conflict, Dot, Merged, Minter, Record, Version, Write, WriteRefused, Written};
+use super::{Conflict, Dot, Merged, Minter, Record, Stamp, Version, Write, WriteRefused, Written};
 use crate::id::WriteId;
 
-/// How many writes a shard remembers by default: the last seconds of a busy one, in 4 MiB.
+/// How many writes a shard remembers by default: the last seconds of a busy one, in 5 MiB.
 const REMEMBERED_MAX: usize = 1 << 16;
 
 /// The writes that were overwritten in a shard's records, the latest ones. Each has one place, by
@@ -29,12 +29,14 @@ pub struct Overwritten {
 struct Was {
     write_id: WriteId,
     dot: Dot,
+    stamp: Stamp,
     checksum: u128,
 }
 
 impl From<&Version> for Was {
     fn from(version: &Version) -> Self {
-        Self { write_id: version.write_id, dot: version.dot, checksum: version.checksum() }
+        let Version { write_id, dot, stamp, checksum, .. } = *version;
+        Self { write_id, dot, stamp, checksum }
     }
 }
 
@@ -138,7 +140,7 @@ impl Overwritten {
         let known = record.history.contains(was.dot) && was.checksum == write.content.checksum();
         known.then(|| Written {
             dot: was.dot,
-            context: write.context.clone().with_write(was.dot, write.context.stamp(), &[]),
+            context: write.context.clone().with_write(was.dot, was.stamp, &[]),
             minted: false,
             amnesia: false,
             versions: record.versions.len(),

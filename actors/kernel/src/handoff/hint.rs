@@ -16,8 +16,6 @@ pub const HINT_BYTES: u64 = 256;
 /// One record kept for one home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// The record's digest when it was last written.
-    pub digest: Digest,
     /// Since when it is kept for this home, by the clock of the node that keeps it.
     pub since: WallMillis,
     /// Bytes of the stored record.

@@ -190,3 +190,16 @@ fn a_put_that_covers_one_name_of_a_write_covers_all() {
     assert_eq!(home.shard.texts(), ["y"]);
     assert!(!home.pull(&late().record).changed);
 }
+
+#[test]
+fn the_answer_to_a_known_repetition_has_the_stamp_of_what_it_covers() {
+    let mut home = Remembering::new(1, Overwritten::default());
+    let first = home.write(Write { wall: WallMillis(9_000), ..put(5, "x") });
+    home.write(with(&first.context, put(6, "y")));
+    // The client of a slow clock sends it again, and then writes where nobody has heard of it.
+    let answer = home.write(put(5, "x"));
+    assert_eq!(answer.context.stamp(), first.context.stamp());
+    let mut elsewhere = Shard::new(2);
+    elsewhere.write(with(&answer.context, put(7, "z")));
+    assert!(elsewhere.record.stamp() > first.context.stamp());
+}

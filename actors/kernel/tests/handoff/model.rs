@@ -142,11 +142,7 @@ impl World {
         let record = self.shard.entry(key.clone()).or_default();
         record.merge(&new, Conflict::Siblings);
         record.mark(HOME);
-        let hint = Hint {
-            digest: record.digest(),
-            since: WallMillis(self.writes),
-            bytes: bytes_of(record),
-        };
+        let hint = Hint { since: WallMillis(self.writes), bytes: bytes_of(record) };
         self.bytes_most = self.bytes_most.max(hint.bytes);
         self.index.insert(HOME, key.clone(), hint);
         self.acknowledged.push((key, new));

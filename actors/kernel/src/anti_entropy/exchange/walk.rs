@@ -186,16 +186,14 @@ impl Walk {
         if !sound || !sides.iter().all(|side| side.keys.iter().all(known)) {
             return None;
         }
-        let [mine, theirs] = sides;
-        let ends = [mine.end(), theirs.end()].into_iter().flatten();
-        let end = ends.min().cloned();
-        let within = |keys: Vec<(Order, Digest)>| -> BTreeSet<(Order, Digest)> {
-            let reached = |order: &Order| end.as_ref().is_none_or(|end| order <= end);
-            keys.into_iter().filter(|(order, _)| reached(order)).collect()
+        let end = sides.iter().filter_map(Side::end).min().cloned();
+        let within = |side: &Side| {
+            let reached =
+                |(order, _): &(Order, Digest)| end.as_ref().is_none_or(|end| order <= end);
+            side.keys.partition_point(reached)
         };
-        let (mine, theirs) = (within(mine.keys), within(theirs.keys));
-        let differing = mine.symmetric_difference(&theirs);
-        let found: BTreeSet<Order> = differing.map(|(order, _)| order.clone()).collect();
+        let [mine, theirs] = &sides;
+        let found = differing(&mine.keys[..within(mine)], &theirs.keys[..within(theirs)]);
         self.rest = end.map(|(_, key)| (leaves, key));
         Some(found.into_iter().map(|(_, key)| key).collect())
     }
