@@ -178,6 +178,22 @@ fn a_head_has_its_limits() {
 }
 
 #[test]
+fn empty_lines_before_a_head_cost_nothing() {
+    let single = Single::start();
+    let mut connection = Connection::open(single.http());
+    for round in 0..3 {
+        // Together more than a head may have.
+        for _ in 0..20_000 {
+            connection.send(if round == 1 { b"\r\n\r\n\r\n\r\n" } else { b"\n\n\n\n\n\n\n\n" });
+        }
+        assert_eq!(connection.call("GET", "/health", &[], b"").status, 200);
+    }
+    connection.send(b"\r\n\r\n");
+    connection.finish();
+    assert!(connection.is_closed(), "empty lines alone are no request that was cut off");
+}
+
+#[test]
 fn what_is_no_request_is_answered_as_one() {
     let version = |bytes: &str| case(bytes, 505, "version_not_supported", "", After::Closes);
     check_all(&[

@@ -37,18 +37,17 @@ pub struct Judged {
     pub body: Body,
 }
 
-/// Judges the head at the front of `bytes`; `None` if it is not whole yet.
+/// Judges the head at the front of `bytes`, before which no empty line is left; `None` if it is not
+/// whole yet.
 pub fn judge(bytes: &[u8], config: &ServiceConfig) -> Result<Option<Judged>, Problem> {
-    let begin = bytes.iter().take_while(|byte| b"\r\n".contains(byte)).count();
-    let request = &bytes[begin..];
-    let Some(end) = request.iter().position(|byte| *byte == b'\n') else {
-        let is_text = request.first().is_none_or(u8::is_ascii_graphic);
-        return if is_text { partial(bytes) } else { Err(bad_line(request)) };
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        let is_text = bytes.first().is_none_or(u8::is_ascii_graphic);
+        return if is_text { partial(bytes) } else { Err(bad_line(bytes)) };
     };
-    let line = request[..end].strip_suffix(b"\r").unwrap_or(&request[..end]);
+    let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
     let (method, target) = parts_of(line)?;
-    check_names(&request[end..])?;
-    let start = begin + method.len() + 1;
+    check_names(&bytes[end..])?;
+    let start = method.len() + 1;
     match note(target) {
         None => decode(bytes, bytes, config),
         Some(note) => {

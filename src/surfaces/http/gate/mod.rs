@@ -140,6 +140,10 @@ impl Gate {
     }
 
     fn judge_head(&mut self) {
+        // Empty lines may come before a head. They go at once: so they cost nothing later, and start
+        // no deadline, as if nothing had come.
+        let blank = self.held.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+        self.held.advance(blank);
         // Only a new end of a line can make it whole; its first bytes tell whether it is HTTP.
         let (before, now) = (self.searched, self.held.len());
         let may_be_whole = before == 0 || self.held[before..].contains(&b'\n');
@@ -207,9 +211,9 @@ impl Gate {
         Poll::Ready(Ok(()))
     }
 
-    /// The client sends nothing more. Empty lines may come before a head that never comes.
+    /// The client sends nothing more.
     fn finish(&mut self) {
-        if self.body.is_done() && !self.held.iter().all(|byte| b"\r\n".contains(byte)) {
+        if self.body.is_done() && !self.held.is_empty() {
             self.refuse(Problem::bad_request("head", "cut off", "complete"));
         } else {
             (self.deadline, self.ended) = (None, true);
