@@ -39,7 +39,8 @@
 //! Every error is a problem (RFC 9457) with a `Henge-Request-Id`, also of what is no HTTP: a head
 //! that is malformed or cut off (400), longer than 128 KiB or of more than 96 headers (431), slower
 //! than five seconds (408), or of another version (505). A target that holds `#`, a space, or what
-//! is not ASCII is refused, never shortened. A body may take as long as the request's `timeout` to
+//! is not ASCII is refused, never shortened. Of a head that is too long because of its bucket or key
+//! these are refused (400): `value` says how long the name is at least. A body may take as long as the request's `timeout` to
 //! arrive (408); after that the replicas have as long to answer (504). A chunked value that is too
 //! large says in `size` how much was read, and `size_is_at_least`. After an error the connection
 //! goes on if the rest of the request is known and short; else the answer says `Connection: close`.
