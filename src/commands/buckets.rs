@@ -82,7 +82,8 @@ fn failed(bucket: &OsStr, done: &str, look: &str, error: &ClientError) -> Failur
     let object = format!("bucket {}", bucket.to_string_lossy());
     let again = format!("{look} shows; setting it again does no harm");
     let writes = done == "set";
-    Asked { object: &object, done, writes, again: &again, look, bucket: look }.failed(error)
+    let setting = Asked { object: &object, done, writes, again: &again, look, ..Asked::default() };
+    Asked { bucket: look, ..setting }.failed(error)
 }
 
 /// The properties as `bucket set` takes them, one a line.

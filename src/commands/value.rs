@@ -13,7 +13,7 @@ use henge_actors::{
 };
 use henge_kernel::{
     bucket::VALUE_BYTES_MAX,
-    causality::{InvalidDescription, Meta, check_content_type, check_meta},
+    causality::{Dot, InvalidDescription, Meta, check_content_type, check_meta},
 };
 
 use super::{
@@ -24,17 +24,17 @@ use super::{
 use crate::cli::PutArgs;
 
 /// What is to be written, before anybody was asked.
-pub enum Given<'a> {
+pub enum Given {
     /// This.
     Value(Value),
     /// The sibling of this name.
-    Sibling(&'a str),
+    Sibling(Dot),
 }
 
-impl<'a> Given<'a> {
+impl Given {
     /// What the command line says, or stdin.
-    pub fn of(args: &'a PutArgs) -> Result<Self, Failure> {
-        if let Some(dot) = &args.keep {
+    pub fn of(args: &PutArgs) -> Result<Self, Failure> {
+        if let Some(dot) = args.keep {
             return Ok(Self::Sibling(dot));
         }
         let content_type = args.content_type.as_deref().map(content_type).transpose()?;
@@ -56,7 +56,7 @@ impl<'a> Given<'a> {
             Self::Value(value) => return Ok((value, None)),
             Self::Sibling(dot) => dot,
         };
-        let answer = get::read(session, key, ReadOptions::default()).await?;
+        let answer = get::read(session, key, ReadOptions::default(), "").await?;
         let (version, value) = get::version_of(session, key, answer.versions(), dot)?;
         let now = SystemClock::start().wall();
         let left = version.expires_at.map(|end| Duration::from_millis(end.0.saturating_sub(now.0)));

@@ -4,7 +4,7 @@ use henge_actors::{
     Answer, Context, Key, RequestError, Written,
     environment::{Entropy as _, SystemEntropy},
 };
-use henge_kernel::id::WriteId;
+use henge_kernel::{bucket::VALUE_BYTES_MAX, id::WriteId};
 use serde::Serialize;
 
 use super::{
@@ -48,15 +48,27 @@ impl<'a> Writing<'a> {
         );
         let look = self.session.line("get").operands(self.key, None).into_text();
         let bucket = self.session.line("bucket get").bucket(self.key.bucket()).into_text();
-        Asked {
-            object: &shown_key(self.key),
+        let object = shown_key(self.key);
+        let asked = Asked {
+            object: &object,
             done: self.done,
             writes: true,
             again: &again,
             look: &look,
             bucket: &bucket,
+            fewer: "--w",
+        };
+        let failure = asked.failed(error);
+        match error {
+            // No more than this is read of stdin.
+            ClientError::Request(RequestError::TooLarge { size, max })
+                if *size > VALUE_BYTES_MAX.into() =>
+            {
+                let why = format!("the value has at least {size} bytes; the bucket takes {max}");
+                Failure { why, ..failure }
+            }
+            _ => failure,
         }
-        .failed(error)
     }
 
     /// Prints the context that it left behind.

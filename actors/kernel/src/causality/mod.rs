@@ -38,7 +38,7 @@ pub use description::{
     check_content_type, check_meta,
 };
 pub use digest::Digest;
-pub use dot::{Actor, Dot};
+pub use dot::{Actor, Dot, InvalidDot};
 pub use encoding::DecodeError;
 pub use history::{History, Run};
 pub use merge::Merged;
