@@ -268,10 +268,10 @@ impl Store for Client {
     async fn put(
         &self,
         key: &Key,
-        value: Value,
+        mut value: Value,
         mut options: PutOptions,
     ) -> Result<Answer<Written>, ClientError> {
-        value.check_description().map_err(RequestError::from)?;
+        value.describe().map_err(RequestError::from)?;
         let timeout = *options.timeout.get_or_insert(self.settings.timeout);
         options.write_id.get_or_insert_with(draw_write_id);
         self.written(ClientRequest::Put { key: key.clone(), value, options }, timeout).await

@@ -39,7 +39,7 @@ pub async fn put(mut call: Call<'_>, key: &Key) -> Result<HttpResponse, Problem>
     read.resolve(&properties)?;
     let patience = write.resolve(&properties)?.timeout;
     let only_create = headers::only_create(call.request)?;
-    let (content_type, meta) = (headers::content_type(call.request)?, headers::meta(call.request)?);
+    let said = headers::description(call.request)?;
     let handle = &call.door.handle;
     let max = u64::from(properties.value_bytes_max).min(handle.value_bytes_max());
     let too_large = |size| match size {
@@ -50,7 +50,7 @@ pub async fn put(mut call: Call<'_>, key: &Key) -> Result<HttpResponse, Problem>
     if only_create {
         refuse_if_there(call.node().get(key, read).await)?;
     }
-    let value = Value { bytes, content_type, meta };
+    let value = Value { bytes, ..said };
     let Answer { body, replicas } = call.node().put(key, value, write).await?;
     match body {
         Written { got: Some(body @ (Got::Value { .. } | Got::Siblings { .. })), .. } => {

@@ -13,7 +13,7 @@ pub struct Value {
     pub bytes: Bytes,
     /// The media type, if the client gave one.
     pub content_type: Option<Box<str>>,
-    /// The client's own names and values, in its order.
+    /// The client's own names and values; ordered by name in what is written.
     pub meta: Meta,
 }
 
