@@ -5,7 +5,7 @@ use henge_kernel::causality::{Dot, Version};
 
 use super::{
     failure::{Asked, Exit, Failure},
-    found::{Found, show_value, value_of},
+    found::{Found, show_value},
     output,
     session::Session,
     words::{key_of, shown_key},
@@ -57,7 +57,7 @@ pub(super) fn version_of<'v>(
     dot: Dot,
 ) -> Result<(&'v Version, &'v Value), Failure> {
     let mut found = versions.iter().filter(|version| version.dot == dot);
-    found.find_map(|version| Some((version, value_of(version)?))).ok_or_else(|| {
+    found.find_map(|version| Some((version, version.value()?))).ok_or_else(|| {
         let look = session.line("get").operands(key, None).into_text();
         Failure::new(
             format!("{dot} was not read"),

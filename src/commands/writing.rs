@@ -29,7 +29,7 @@ pub struct Writing<'a> {
 impl<'a> Writing<'a> {
     /// A write of `key`, under the name that was given or a fresh one.
     pub fn new(session: &'a Session, key: &'a Key, done: &'static str, args: &WriteArgs) -> Self {
-        let write_id = args.write_id.unwrap_or_else(draw_write_id);
+        let write_id = args.write_id.unwrap_or_else(|| SystemEntropy.draw_write_id());
         Self { session, key, done, write_id }
     }
 
@@ -89,9 +89,4 @@ struct Document {
     context: String,
     dot: String,
     replicas: ReplicaCounts,
-}
-
-fn draw_write_id() -> WriteId {
-    let half = || u128::from(SystemEntropy.draw("write id"));
-    WriteId(half() << 64 | half())
 }
