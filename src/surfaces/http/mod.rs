@@ -8,6 +8,7 @@
 //! | `objects.rs` | `/v1/kv/{bucket}/{key}`: put, get, delete |
 //! | `answers.rs`, `siblings.rs` | what a get found, as an answer |
 //! | `buckets.rs` | lists keys; properties of buckets |
+//! | `documents.rs` | lists in JSON, shared with the command line |
 //! | `cluster.rs` | members, the ring, health, readiness |
 //! | `admin.rs` | this node's replica of a key, its actors and hints, anti-entropy, faults on purpose |
 //! | `problem.rs` | errors as RFC 9457 problems; the table from errors to status codes |
@@ -61,6 +62,7 @@ mod body;
 mod buckets;
 mod cluster;
 pub(crate) mod date;
+pub(crate) mod documents;
 mod gate;
 mod headers;
 mod host;
