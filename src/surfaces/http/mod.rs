@@ -32,8 +32,8 @@
 //! (any part of them; those in force after it are its answer); `GET /v1/buckets` with
 //! `{"buckets": [{"bucket", "established", …properties}]}`. `POST /v1/admin/faults` and
 //! `POST /v1/admin/handoff` answer 204.
-//! A refused set of properties names the first broken rule in `field`, `value` and `limit`, and
-//! all of them in `violations`.
+//! A property that the body names twice is refused. A refused set of properties names the first
+//! broken rule in `field`, `value` and `limit`, and all of them in `violations`.
 //!
 //! # Errors
 //!
