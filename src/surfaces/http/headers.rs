@@ -93,12 +93,17 @@ pub fn only_create(request: &HttpRequest) -> Result<bool, Problem> {
     }
 }
 
-/// Refuses `If-Match` and its like: the context says what a write has seen.
+/// Refuses `If-Match` and its like, of reads too, which would only seem to heed them: the context
+/// says what a write has seen.
 pub fn refuse_match(request: &HttpRequest) -> Result<(), Problem> {
     for name in [IF_MATCH, IF_UNMODIFIED_SINCE] {
         if let Some(value) = request.headers().get(&name) {
             let value = shorten(&String::from_utf8_lossy(value.as_bytes()));
-            return Err(Problem::bad_request(name.as_str(), value, "left out; send Henge-Context"));
+            return Err(Problem::bad_request(
+                name.as_str(),
+                value,
+                "left out; a write says in Henge-Context what it has seen",
+            ));
         }
     }
     Ok(())

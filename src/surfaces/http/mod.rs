@@ -20,7 +20,8 @@
 //! is a plus. In queries, as in forms, `+` is a space. Parameters that are unknown or repeated are
 //! refused, and so are headers of ours that are repeated. Of preconditions a write knows
 //! `If-None-Match: *` alone, which is advice: another put can come between its read and its write.
-//! `If-Match` and `If-Unmodified-Since` are refused, because the context does what they are for.
+//! `If-Match` and `If-Unmodified-Since` are refused, by reads as by writes, because the context does
+//! what they are for.
 //!
 //! A value has at most 32 `Henge-Meta-*` headers with 4,096 bytes together, names without their
 //! prefix included, and a `Content-Type` of at most 255 bytes. A page of keys has 1,000 keys

@@ -18,6 +18,7 @@ const DELETE_PARAMETERS: &[&str] = &["w", "pw", "sloppy", "timeout", "durability
 
 /// GET and HEAD.
 pub async fn get(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
+    headers::refuse_match(call.request)?;
     let n = || Ok(properties(call, key)?.n);
     let options = read_options(&call.query(READ_PARAMETERS)?, n)?;
     let answer = call.node().get(key, options).await?;
