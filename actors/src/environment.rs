@@ -11,7 +11,10 @@ use std::{
     time::SystemTime,
 };
 
-use henge_kernel::time::{Instant, WallMillis, whole_micros, whole_millis};
+use henge_kernel::{
+    id::WriteId,
+    time::{Instant, WallMillis, whole_micros, whole_millis},
+};
 
 use crate::{
     settings::Settings,
@@ -88,6 +91,12 @@ pub trait Entropy: Send + Sync {
     /// 64 fresh bits. A seeded source gives each `purpose` a stream of its own, so that a new
     /// user of randomness does not shift what the others draw.
     fn draw(&self, purpose: &'static str) -> u64;
+
+    /// A fresh name for a write.
+    fn draw_write_id(&self) -> WriteId {
+        let (high, low) = (self.draw("write id"), self.draw("write id"));
+        WriteId(u128::from(high) << 64 | u128::from(low))
+    }
 }
 
 /// The clocks of the operating system.
@@ -185,5 +194,21 @@ impl Entropy for SeededEntropy {
         input[..8].copy_from_slice(&self.seed.to_le_bytes());
         input[8..].copy_from_slice(&drawn.to_le_bytes());
         xxhash_rust::xxh3::xxh3_64_with_seed(purpose.as_bytes(), xxhash_rust::xxh3::xxh3_64(&input))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_write_has_a_name_of_its_own() {
+        let seeded = SeededEntropy::new(7);
+        for entropy in [&SystemEntropy as &dyn Entropy, &seeded] {
+            let (first, second) = (entropy.draw_write_id(), entropy.draw_write_id());
+            assert_ne!(first, second);
+            assert_ne!(first.0 >> 64, first.0 & u128::from(u64::MAX), "both halves are drawn");
+        }
+        assert_eq!(SeededEntropy::new(7).draw_write_id(), SeededEntropy::new(7).draw_write_id());
     }
 }

@@ -263,7 +263,7 @@ impl NodeHandle {
         &self,
         way: &impl Way,
         key: &Key,
-        wanted: Wanted,
+        mut wanted: Wanted,
         bytes: usize,
     ) -> Result<Answer<Written>, RequestError> {
         let seal = self.commons.context_key.seal(key);

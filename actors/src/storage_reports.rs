@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use actix::{Context, Handler};
 use bytes::Bytes;
 use henge_kernel::{
-    causality::{Content, Dot, Record, Version},
+    causality::{Dot, Record, Version},
     coordination::RequestError,
     key::{Key, PartitionCount, PartitionId},
     time::WallMillis,
@@ -97,10 +97,8 @@ fn replica_report(commons: &Commons, key: &Key, record: &Record) -> ReplicaRepor
 }
 
 fn version_report(version: &Version) -> VersionReport {
-    let (kind, size) = match &version.content {
-        Content::Value(value) => ("value", value.bytes.len()),
-        Content::Tombstone => ("tombstone", 0),
-    };
+    let value = version.value();
+    let (kind, size) = value.map_or(("tombstone", 0), |value| ("value", value.bytes.len()));
     VersionReport {
         dot: dot_text(version.dot),
         kind: kind.into(),

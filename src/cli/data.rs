@@ -5,6 +5,7 @@ use std::{ffi::OsString, time::Duration};
 use clap::{ArgAction, Args, Subcommand};
 use henge_kernel::{
     bucket::{Durability, TTL_MAX},
+    causality::Dot,
     id::WriteId,
     units::{InvalidQuantity, parse_duration},
 };
@@ -71,7 +72,7 @@ pub struct PutArgs {
     /// Write the sibling of this name again, as it is: with --context, in the place of all
     #[arg(long, value_name = "DOT", requires = "context",
           conflicts_with_all = ["value", "content_type", "meta"])]
-    pub keep: Option<String>,
+    pub keep: Option<Dot>,
     /// The value's media type
     #[arg(long, value_name = "TYPE")]
     pub content_type: Option<String>,
@@ -127,7 +128,7 @@ pub struct GetArgs {
     pub context_only: bool,
     /// Of siblings the one of this name: its value, byte for byte
     #[arg(long, value_name = "DOT", conflicts_with = "json")]
-    pub dot: Option<String>,
+    pub dot: Option<Dot>,
     /// Where.
     #[command(flatten)]
     pub connect: ConnectArgs,

@@ -111,7 +111,12 @@ pub enum Command {
     /// once, with file, line and what would be right.
     CheckConfig(CheckConfigArgs),
     /// Make the cluster's CA and the certificates of its nodes and clients
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  henge tls init --dir ca --cluster orders\n  \
+                      henge tls issue --dir ca --cluster orders --node a --san a.example.org\n  \
+                      henge tls client --dir ca --cluster orders"
+    )]
     Tls(TlsCommand),
     /// Write a value
     Put(PutArgs),
@@ -124,7 +129,11 @@ pub enum Command {
     /// List the buckets
     Buckets(BucketsArgs),
     /// Show or set the properties of a bucket
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  henge bucket get carts\n  \
+                      henge bucket set sessions conflict=lww ttl=30d"
+    )]
     Bucket(BucketCommand),
     /// Show how the cluster is, and what to do about it
     Status(StatusArgs),

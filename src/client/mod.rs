@@ -56,7 +56,7 @@ use henge_kernel::{
     bucket::{BucketChange, BucketRegister},
     causality::ContextKey,
     coordination::options::TIMEOUT_DEFAULT,
-    id::{ClusterId, WriteId},
+    id::ClusterId,
     key::check_bucket,
 };
 use serde::de::DeserializeOwned;
@@ -268,12 +268,12 @@ impl Store for Client {
     async fn put(
         &self,
         key: &Key,
-        value: Value,
+        mut value: Value,
         mut options: PutOptions,
     ) -> Result<Answer<Written>, ClientError> {
-        value.check_description().map_err(RequestError::from)?;
+        value.describe().map_err(RequestError::from)?;
         let timeout = *options.timeout.get_or_insert(self.settings.timeout);
-        options.write_id.get_or_insert_with(draw_write_id);
+        options.write_id.get_or_insert_with(|| SystemEntropy.draw_write_id());
         self.written(ClientRequest::Put { key: key.clone(), value, options }, timeout).await
     }
 
@@ -283,7 +283,7 @@ impl Store for Client {
         mut options: DeleteOptions,
     ) -> Result<Answer<Written>, ClientError> {
         let timeout = *options.timeout.get_or_insert(self.settings.timeout);
-        options.write_id.get_or_insert_with(draw_write_id);
+        options.write_id.get_or_insert_with(|| SystemEntropy.draw_write_id());
         self.written(ClientRequest::Delete { key: key.clone(), options }, timeout).await
     }
 
@@ -331,11 +331,6 @@ fn seed(address: &str) -> Result<PeerAddress, ClientError> {
     Ok(PeerAddress { name: None, host: host.to_owned(), port })
 }
 
-fn draw_write_id() -> WriteId {
-    let (high, low) = (SystemEntropy.draw("write id"), SystemEntropy.draw("write id"));
-    WriteId(u128::from(high) << 64 | u128::from(low))
-}
-
 fn kind(reply: &ClientReply) -> String {
     let kind = match reply {
         ClientReply::Got(_) => "what was found",
@@ -364,10 +359,5 @@ mod tests {
         for text in ["", "a", "a:", ":1", "a:0", "a:65536", "a:b", "::1:1"] {
             assert!(matches!(seed(text), Err(ClientError::BadAddress { .. })), "{text}");
         }
-    }
-
-    #[test]
-    fn every_write_has_a_name_of_its_own() {
-        assert_ne!(draw_write_id(), draw_write_id());
     }
 }

@@ -150,11 +150,12 @@ impl Worker {
     /// Whom to ask, best first; those in doubt last.
     fn nodes_for(&self, request: &ClientRequest) -> Vec<PeerAddress> {
         let routes = self.routes.borrow();
-        let mut nodes = match token(request) {
-            Some(token) => routes.nodes_for(token),
-            None => self.seeds.clone(),
+        // What the ring knows and what we were told; a node that both name is asked once.
+        let (mut nodes, more) = match token(request) {
+            Some(token) => (routes.nodes_for(token), self.seeds.clone()),
+            None => (self.seeds.clone(), routes.all()),
         };
-        for more in routes.all().into_iter().chain(self.seeds.iter().cloned()) {
+        for more in more {
             let same = |one: &PeerAddress| {
                 (&one.host, one.port) == (&more.host, more.port)
                     || (one.name.is_some() && one.name == more.name)

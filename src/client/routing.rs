@@ -53,7 +53,7 @@ impl Routes {
 
     /// The nodes in the order in which to ask them about the key of `token`: its homes first.
     pub(super) fn nodes_for(&self, token: Token) -> Vec<PeerAddress> {
-        let Some(partitions) = self.partitions else { return Vec::new() };
+        let Some(partitions) = self.partitions else { return self.all() };
         let partition = token.partition(partitions);
         let homes = self.homes.get(usize::from(partition.0)).map_or(&[][..], Vec::as_slice);
         let others = (0..self.nodes.len())

@@ -1,14 +1,14 @@
 //! `henge actors`: the queues of one node.
 
-use henge_actors::events::ActorReport;
-use serde::Serialize;
-
 use super::{
     failure::{Exit, Failure},
     screen::{self, Screen},
     table::{Cell, Table, Tone},
 };
-use crate::cli::{ActorsArgs, Cli};
+use crate::{
+    cli::{ActorsArgs, Cli},
+    surfaces::http::documents::Actors,
+};
 
 pub(super) fn run(args: &ActorsArgs, cli: &Cli) -> Result<Exit, Failure> {
     screen::run(cli, &args.screen, &async |session| {
@@ -16,11 +16,6 @@ pub(super) fn run(args: &ActorsArgs, cli: &Cli) -> Result<Exit, Failure> {
         let actors = actors.map_err(|error| screen::unread("the list of actors", &error))?;
         Ok(Actors { actors })
     })
-}
-
-#[derive(Serialize)]
-struct Actors {
-    actors: Vec<ActorReport>,
 }
 
 impl Screen for Actors {

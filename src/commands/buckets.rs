@@ -7,7 +7,6 @@ use henge_kernel::{
     bucket::{BucketChange, BucketProperties, BucketRegister, conflict_name},
     units::{Size, Span},
 };
-use serde::Serialize;
 
 use super::{
     failure::{Asked, Exit, Failure},
@@ -19,21 +18,16 @@ use super::{
 use crate::{
     ClientError,
     cli::{BucketCommand, BucketGetArgs, BucketSetArgs, BucketsArgs, Cli},
-    surfaces::http::text::Name,
+    surfaces::http::documents::{Bucket, Buckets},
 };
 
 /// `henge buckets`.
 pub(super) fn list(args: &BucketsArgs, cli: &Cli) -> Result<Exit, Failure> {
-    #[derive(Serialize)]
-    struct Document {
-        buckets: Vec<BucketDocument>,
-    }
     Session::run(cli, &args.connect, async |session| {
         let buckets = session.client.buckets().await;
         let buckets = buckets.map_err(|error| screen::unread("the list of buckets", &error))?;
         if cli.global.json {
-            let buckets = buckets.into_iter().map(BucketDocument::from).collect();
-            output::json(&Document { buckets })?;
+            output::json(&Buckets::from(buckets))?;
         } else if output::is_terminal() {
             output::text(&table(&buckets).to_string())?;
         } else {
@@ -82,13 +76,14 @@ fn failed(bucket: &OsStr, done: &str, look: &str, error: &ClientError) -> Failur
     let object = format!("bucket {}", bucket.to_string_lossy());
     let again = format!("{look} shows; setting it again does no harm");
     let writes = done == "set";
-    Asked { object: &object, done, writes, again: &again, look, bucket: look }.failed(error)
+    let setting = Asked { object: &object, done, writes, again: &again, look, ..Asked::default() };
+    Asked { bucket: look, ..setting }.failed(error)
 }
 
 /// The properties as `bucket set` takes them, one a line.
 fn show(register: BucketRegister, as_json: bool) -> Result<Exit, Failure> {
     if as_json {
-        output::json(&BucketDocument::from(register))?;
+        output::json(&Bucket::from(register))?;
         return Ok(Exit::Ok);
     }
     output::raw(lines(&register.properties).as_bytes())?;
@@ -142,20 +137,4 @@ fn table(buckets: &[BucketRegister]) -> Table {
         ]);
     }
     table
-}
-
-/// A bucket in JSON, as over HTTP.
-#[derive(Serialize)]
-struct BucketDocument {
-    bucket: Name,
-    established: bool,
-    #[serde(flatten)]
-    properties: BucketProperties,
-}
-
-impl From<BucketRegister> for BucketDocument {
-    fn from(register: BucketRegister) -> Self {
-        let BucketRegister { name, properties, established, version: _ } = register;
-        Self { bucket: Name(name), established, properties }
-    }
 }

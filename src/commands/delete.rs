@@ -18,7 +18,7 @@ pub(super) fn run(args: &DeleteArgs, cli: &Cli) -> Result<Exit, Failure> {
     Session::run(cli, &args.connect, async |session| {
         let writing = Writing::new(session, &key, "deleted", &args.write);
         let context = if args.read_first {
-            let answer = get::read(session, &key, ReadOptions::default()).await?;
+            let answer = get::read(session, &key, ReadOptions::default(), "").await?;
             if answer.versions().is_empty() {
                 return Found::of(session, &key, &answer).show(cli.global.json);
             }

@@ -114,6 +114,8 @@ pub struct Asked<'a> {
     pub look: &'a str,
     /// The command that shows what the bucket allows, if there is one.
     pub bucket: &'a str,
+    /// The option with which fewer replicas do, if there is one: `--w`.
+    pub fewer: &'a str,
 }
 
 impl Asked<'_> {
@@ -174,8 +176,11 @@ impl Asked<'_> {
             RequestError::BucketPropertyFixed { .. } => "choose another bucket".to_owned(),
             RequestError::Overloaded { retry_after } => format!("wait {}", Span(*retry_after)),
             RequestError::StorageFull { .. } => "make room on that node's disk".to_owned(),
+            RequestError::QuorumNotMet { .. } if self.fewer.is_empty() => {
+                "`henge status` shows who is down".to_owned()
+            }
             RequestError::QuorumNotMet { .. } => {
-                "`henge status` shows who is down; fewer replicas may do (--r, --w)".to_owned()
+                format!("`henge status` shows who is down; fewer replicas may do ({})", self.fewer)
             }
             RequestError::NotReady { .. } | RequestError::StaleProperties { .. } => {
                 "wait a moment; `henge status` shows how the cluster is".to_owned()

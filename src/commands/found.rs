@@ -1,10 +1,7 @@
 //! What a key holds, as `get` shows it: a value raw, siblings with what resolves them.
 
 use henge_actors::{Answer, Context, Got, Key, Value};
-use henge_kernel::{
-    causality::{Content, Version},
-    coordination::Replicas,
-};
+use henge_kernel::{causality::Version, coordination::Replicas};
 use serde::Serialize;
 
 use super::{
@@ -67,7 +64,7 @@ impl<'a> Found<'a> {
     fn show_raw(&self) -> Result<(), Failure> {
         match self.got {
             Got::Value { version, concurrent_delete, .. } => {
-                value_of(version).map(show_value).transpose()?;
+                version.value().map(show_value).transpose()?;
                 if *concurrent_delete {
                     output::message(CONCURRENT_DELETE);
                 }
@@ -102,7 +99,7 @@ impl<'a> Found<'a> {
         let token = self.token().unwrap_or_default();
         let mut table = Table::new(&["#>", "VALUE", "TYPE", "WRITTEN", "DOT"]);
         for (number, version) in (1..).zip(versions) {
-            let Some(value) = value_of(version) else { continue };
+            let Some(value) = version.value() else { continue };
             table.row([
                 format!("{number}").into(),
                 summary(value).into(),
@@ -174,14 +171,6 @@ impl From<Replicas> for ReplicaCounts {
 /// A context as text.
 pub fn token(session: &Session, key: &Key, context: &Context) -> String {
     context.to_token(&session.client.context_key(), key)
-}
-
-/// The value of a version; what a get finds always has one.
-pub fn value_of(version: &Version) -> Option<&Value> {
-    match &version.content {
-        Content::Value(value) => Some(value),
-        Content::Tombstone => None,
-    }
 }
 
 /// The value's bytes on stdout. A terminal gets no bytes that would upset it.

@@ -1,11 +1,11 @@
 //! `henge get`.
 
 use henge_actors::{Answer, Got, Key, ReadOptions, Store as _, Value};
-use henge_kernel::causality::Version;
+use henge_kernel::causality::{Dot, Version};
 
 use super::{
     failure::{Asked, Exit, Failure},
-    found::{Found, show_value, value_of},
+    found::{Found, show_value},
     output,
     session::Session,
     words::{key_of, shown_key},
@@ -16,9 +16,9 @@ pub(super) fn run(args: &GetArgs, cli: &Cli) -> Result<Exit, Failure> {
     let key = key_of(&args.key)?;
     let options = ReadOptions { r: args.r, pr: args.pr, sloppy: args.sloppy, timeout: None };
     Session::run(cli, &args.connect, async |session| {
-        let answer = read(session, &key, options).await?;
+        let answer = read(session, &key, options, "--r").await?;
         let found = Found::of(session, &key, &answer);
-        if let Some(dot) = &args.dot {
+        if let Some(dot) = args.dot {
             let (_, value) = version_of(session, &key, answer.versions(), dot)?;
             show_value(value)?;
             return Ok(Exit::Ok);
@@ -33,16 +33,18 @@ pub(super) fn run(args: &GetArgs, cli: &Cli) -> Result<Exit, Failure> {
     })
 }
 
-/// Reads a key.
+/// Reads a key; `fewer` is the option with which fewer replicas do, or empty.
 pub(super) async fn read(
     session: &Session,
     key: &Key,
     options: ReadOptions,
+    fewer: &str,
 ) -> Result<Answer<Got>, Failure> {
     session.client.get(key, options).await.map_err(|error| {
         let bucket = session.line("bucket get").bucket(key.bucket()).into_text();
         let object = shown_key(key);
-        let reading = Asked { object: &object, done: "read", bucket: &bucket, ..Asked::default() };
+        let (done, bucket) = ("read", &bucket);
+        let reading = Asked { object: &object, done, bucket, fewer, ..Asked::default() };
         reading.failed(&error)
     })
 }
@@ -52,10 +54,10 @@ pub(super) fn version_of<'v>(
     session: &Session,
     key: &Key,
     versions: &'v [Version],
-    dot: &str,
+    dot: Dot,
 ) -> Result<(&'v Version, &'v Value), Failure> {
-    let mut found = versions.iter().filter(|version| version.dot.to_string() == dot);
-    found.find_map(|version| Some((version, value_of(version)?))).ok_or_else(|| {
+    let mut found = versions.iter().filter(|version| version.dot == dot);
+    found.find_map(|version| Some((version, version.value()?))).ok_or_else(|| {
         let look = session.line("get").operands(key, None).into_text();
         Failure::new(
             format!("{dot} was not read"),

@@ -5,7 +5,6 @@ use henge_actors::{
     Store as _,
     api::{KEYS_PER_PAGE_MAX, KeyQuery},
 };
-use serde::Serialize;
 
 use super::{
     failure::{Exit, Failure},
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{
     cli::{Cli, KeysArgs},
-    surfaces::http::text::Name,
+    surfaces::http::documents::Keys,
 };
 
 pub(super) fn run(args: &KeysArgs, cli: &Cli) -> Result<Exit, Failure> {
@@ -53,18 +52,13 @@ impl Listing<'_> {
     }
 
     async fn document(&mut self, prefix: Bytes) -> Result<Exit, Failure> {
-        #[derive(Serialize)]
-        struct Document {
-            keys: Vec<Name>,
-            next: Option<String>,
-        }
         let (mut keys, mut next) = (Vec::new(), self.args.after.clone());
         loop {
             let (more, end) = self.page(&prefix, next).await?;
-            keys.extend(more.into_iter().map(Name));
+            keys.extend(more);
             next = end;
             if next.is_none() || self.left == 0 {
-                output::json(&Document { keys, next })?;
+                output::json(&Keys::new(keys, next))?;
                 return Ok(Exit::Ok);
             }
         }

@@ -1,19 +1,19 @@
 //! The value of a put: from the command line, from stdin, or one of the siblings that are there.
 
 use std::{
-    collections::BTreeMap,
     io::{self, IsTerminal as _, Read as _},
     os::unix::ffi::OsStrExt as _,
     time::Duration,
 };
 
+use bytes::Bytes;
 use henge_actors::{
     Key, ReadOptions, Value,
     environment::{Clock as _, SystemClock},
 };
 use henge_kernel::{
     bucket::VALUE_BYTES_MAX,
-    causality::{InvalidDescription, Meta, check_content_type, check_meta},
+    causality::{Dot, InvalidDescription, Meta},
 };
 
 use super::{
@@ -24,26 +24,25 @@ use super::{
 use crate::cli::PutArgs;
 
 /// What is to be written, before anybody was asked.
-pub enum Given<'a> {
+pub enum Given {
     /// This.
     Value(Value),
     /// The sibling of this name.
-    Sibling(&'a str),
+    Sibling(Dot),
 }
 
-impl<'a> Given<'a> {
+impl Given {
     /// What the command line says, or stdin.
-    pub fn of(args: &'a PutArgs) -> Result<Self, Failure> {
-        if let Some(dot) = &args.keep {
+    pub fn of(args: &PutArgs) -> Result<Self, Failure> {
+        if let Some(dot) = args.keep {
             return Ok(Self::Sibling(dot));
         }
-        let content_type = args.content_type.as_deref().map(content_type).transpose()?;
-        let meta = meta(&args.meta)?;
+        let said = description(args)?;
         let bytes = match &args.value {
             Some(value) if value != "-" => value.as_bytes().to_vec(),
             _ => stdin()?,
         };
-        Ok(Self::Value(Value { bytes: bytes.into(), content_type, meta }))
+        Ok(Self::Value(Value { bytes: bytes.into(), ..said }))
     }
 
     /// The value itself; of a sibling that expires with what is left of its life.
@@ -56,7 +55,7 @@ impl<'a> Given<'a> {
             Self::Value(value) => return Ok((value, None)),
             Self::Sibling(dot) => dot,
         };
-        let answer = get::read(session, key, ReadOptions::default()).await?;
+        let answer = get::read(session, key, ReadOptions::default(), "").await?;
         let (version, value) = get::version_of(session, key, answer.versions(), dot)?;
         let now = SystemClock::start().wall();
         let left = version.expires_at.map(|end| Duration::from_millis(end.0.saturating_sub(now.0)));
@@ -83,33 +82,32 @@ fn stdin() -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn content_type(text: &str) -> Result<Box<str>, Failure> {
-    check_content_type(text).map(|()| text.into()).map_err(|refused| {
-        let InvalidDescription { value, limit, .. } = refused;
-        Failure::usage(
+/// What the command line says of a value, whose bytes are still to come.
+fn description(args: &PutArgs) -> Result<Value, Failure> {
+    let content_type = args.content_type.as_deref().map(Into::into);
+    let mut said = Value { bytes: Bytes::new(), content_type, meta: meta(&args.meta)? };
+    said.describe().map_err(|InvalidDescription { field, value, limit }| match field {
+        "meta" => unfit_meta(format!("--meta is {value}; it must be {limit}")),
+        _ => Failure::usage(
             "the value was not written",
             format!("--content-type is {value}; it must be {limit}"),
             "name one such as text/plain or 'text/plain; charset=utf-8'",
-        )
-    })
+        ),
+    })?;
+    Ok(said)
 }
 
-/// Names and texts as over HTTP: names in lower case, each once, in one order for all.
+/// Names and texts as over HTTP: names in lower case.
 fn meta(pairs: &[String]) -> Result<Meta, Failure> {
-    let refused = |why: String| {
-        Failure::usage("the value was not written", why, "--meta NAME=TEXT, as --meta author=ada")
+    let read = |pair: &String| {
+        let (name, text) = pair
+            .split_once('=')
+            .ok_or_else(|| unfit_meta(format!("--meta {pair} names nothing")))?;
+        Ok((name.to_ascii_lowercase().into(), text.into()))
     };
-    let mut meta: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
-    for pair in pairs {
-        let named = pair.split_once('=');
-        let (name, text) = named.ok_or_else(|| refused(format!("--meta {pair} names nothing")))?;
-        if meta.insert(name.to_ascii_lowercase().into(), text.into()).is_some() {
-            return Err(refused(format!("--meta {name} is given twice")));
-        }
-    }
-    let meta: Vec<_> = meta.into_iter().collect();
-    check_meta(&meta).map_err(|InvalidDescription { value, limit, .. }| {
-        refused(format!("--meta is {value}; it must be {limit}"))
-    })?;
-    Ok(meta)
+    pairs.iter().map(read).collect()
+}
+
+fn unfit_meta(why: String) -> Failure {
+    Failure::usage("the value was not written", why, "--meta NAME=TEXT, as --meta author=ada")
 }

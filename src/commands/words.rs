@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use henge_kernel::key::{Key, check_bucket};
+use henge_kernel::key::{InvalidKey, Key, check_bucket};
 
 use super::failure::Failure;
 use crate::{cli::KeyArgs, surfaces::http::text::decode_escapes};
@@ -36,17 +36,19 @@ pub fn key_of(args: &KeyArgs) -> Result<Key, Failure> {
 
 /// The key that two arguments mean.
 pub fn key(bucket: &OsStr, key: &OsStr, percent: bool) -> Result<Key, Failure> {
-    Key::new(bytes_of(bucket, percent)?, bytes_of(key, percent)?).map_err(|error| {
-        Failure::usage("there is no such key", error.to_string(), "choose another name")
-    })
+    Key::new(bytes_of(bucket, percent)?, bytes_of(key, percent)?).map_err(|error| unfit(&error))
+}
+
+/// Tells that no bucket or key is called so.
+fn unfit(error: &InvalidKey) -> Failure {
+    let is = if error.length == 0 { "empty" } else { "too long" };
+    Failure::usage(format!("the {} is {is}", error.field), error.to_string(), "choose another name")
 }
 
 /// The bucket that an argument means.
 pub fn bucket_of(bucket: &OsStr, percent: bool) -> Result<Bytes, Failure> {
     let bucket = bytes_of(bucket, percent)?;
-    check_bucket(&bucket).map_err(|error| {
-        Failure::usage("there is no such bucket", error.to_string(), "choose another name")
-    })?;
+    check_bucket(&bucket).map_err(|error| unfit(&error))?;
     Ok(bucket)
 }
 

@@ -4,7 +4,7 @@ use henge_actors::{
     Answer, Context, Key, RequestError, Written,
     environment::{Entropy as _, SystemEntropy},
 };
-use henge_kernel::id::WriteId;
+use henge_kernel::{bucket::VALUE_BYTES_MAX, id::WriteId};
 use serde::Serialize;
 
 use super::{
@@ -29,7 +29,7 @@ pub struct Writing<'a> {
 impl<'a> Writing<'a> {
     /// A write of `key`, under the name that was given or a fresh one.
     pub fn new(session: &'a Session, key: &'a Key, done: &'static str, args: &WriteArgs) -> Self {
-        let write_id = args.write_id.unwrap_or_else(draw_write_id);
+        let write_id = args.write_id.unwrap_or_else(|| SystemEntropy.draw_write_id());
         Self { session, key, done, write_id }
     }
 
@@ -48,15 +48,27 @@ impl<'a> Writing<'a> {
         );
         let look = self.session.line("get").operands(self.key, None).into_text();
         let bucket = self.session.line("bucket get").bucket(self.key.bucket()).into_text();
-        Asked {
-            object: &shown_key(self.key),
+        let object = shown_key(self.key);
+        let asked = Asked {
+            object: &object,
             done: self.done,
             writes: true,
             again: &again,
             look: &look,
             bucket: &bucket,
+            fewer: "--w",
+        };
+        let failure = asked.failed(error);
+        match error {
+            // No more than this is read of stdin.
+            ClientError::Request(RequestError::TooLarge { size, max })
+                if *size > VALUE_BYTES_MAX.into() =>
+            {
+                let why = format!("the value has at least {size} bytes; the bucket takes {max}");
+                Failure { why, ..failure }
+            }
+            _ => failure,
         }
-        .failed(error)
     }
 
     /// Prints the context that it left behind.
@@ -77,9 +89,4 @@ struct Document {
     context: String,
     dot: String,
     replicas: ReplicaCounts,
-}
-
-fn draw_write_id() -> WriteId {
-    let half = || u128::from(SystemEntropy.draw("write id"));
-    WriteId(half() << 64 | half())
 }

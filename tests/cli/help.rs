@@ -7,14 +7,14 @@ use henge::cli::Cli;
 
 use crate::{bare, feed};
 
-/// Every command without further commands, with the words that lead to it.
-fn leaves(command: &clap::Command, words: &str) -> Vec<(String, clap::Command)> {
-    let words = format!("{words} {}", command.get_name());
-    let words = words.trim();
-    if command.get_subcommands().next().is_none() {
-        return vec![(words.to_owned(), command.clone())];
-    }
-    command.get_subcommands().flat_map(|one| leaves(one, words)).collect()
+/// Every command below this one, groups of commands too, with the words that lead to it.
+fn below(command: &clap::Command, words: &str) -> Vec<(String, clap::Command)> {
+    let each = command.get_subcommands().flat_map(|one| {
+        let words = format!("{words} {}", one.get_name());
+        let further = below(one, &words);
+        std::iter::once((words, one.clone())).chain(further)
+    });
+    each.collect()
 }
 
 /// Runs `line` in a shell in which `henge` only notes its arguments; gives those of each call.
@@ -43,7 +43,7 @@ fn calls(line: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_example_parses() {
     let mut examples = 0;
-    for (words, command) in leaves(&Cli::command(), "") {
+    for (words, command) in below(&Cli::command(), "henge") {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let lines = help.lines().skip_while(|line| !line.starts_with("Example"));
         let lines = lines.skip(1).take_while(|line| line.starts_with("  "));

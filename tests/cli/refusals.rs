@@ -9,7 +9,7 @@ use crate::{
 
 #[test]
 fn a_wrong_call_is_a_usage_error_and_asks_nobody() {
-    let wrong: [&[&str]; 15] = [
+    let wrong: [&[&str]; 17] = [
         &["get", "b"],
         &["get", "b", "k", "--w", "1"],
         &["get", "b", "k", "--r", "x"],
@@ -18,6 +18,8 @@ fn a_wrong_call_is_a_usage_error_and_asks_nobody() {
         &["get", "b", "k", "--context-only", "--json"],
         &["get", "--percent", "b", "%zz"],
         &["get", "", "k"],
+        &["get", "b", "k", "--dot", "zz"],
+        &["put", "b", "k", "--context", "x", "--keep", "abc"],
         &["put", "b", "k", "v", "--ttl", "0s"],
         &["put", "b", "k", "v", "--durability", "group"],
         &["put", "b", "k", "v", "--write-id", "1"],
@@ -58,7 +60,41 @@ fn what_the_bucket_does_not_allow_is_refused_with_both_numbers() {
     henge(node, &["put", "small", "k", "xx"]).fails(1, "2 bytes", "bucket get small");
     let mut command = at(node);
     command.args(["put", "b", "huge"]);
-    feed(command, &vec![0; 3 << 20]).fails(1, "bytes", "bucket get b");
+    feed(command, &vec![0; 3 << 20]).fails(
+        1,
+        "the value has at least 2097153 bytes; the bucket takes 1048576",
+        "bucket get b",
+    );
+}
+
+#[test]
+fn broken_rules_of_a_bucket_are_told_once_each() {
+    let single = Single::start();
+    let node = &single.node;
+    let run = henge(node, &["bucket", "set", "x", "r=0"]).fails(2, "", "bucket get x");
+    assert!(run.stderr.contains("why: r is 0; it must be 1 to 1 (n)\n"), "{run:?}");
+    let run = henge(node, &["bucket", "set", "x", "r=0", "w=9"]).fails(2, "", "bucket get x");
+    let why = "why: r is 0; it must be 1 to 1 (n); w is 9; it must be 1 to 1 (n)\n";
+    assert!(run.stderr.contains(why), "{run:?}");
+}
+
+#[test]
+fn names_that_nothing_has_are_told_as_what_they_are() {
+    let long = "k".repeat(1025);
+    for (arguments, what, why) in [
+        (["put", "b", "", "x"], "the key is empty", "key has 0 bytes; it must have 1 to 1024"),
+        (["put", "", "k", "x"], "the bucket is empty", "bucket has 0 bytes"),
+        (["put", "b", &long, "x"], "the key is too long", "key has 1025 bytes"),
+    ] {
+        let mut command = bare();
+        command.args(arguments);
+        let run = feed(command, b"").fails(2, why, "another name");
+        assert!(run.stderr.starts_with(&format!("error: {what}\n")), "{run:?}");
+    }
+    let mut command = bare();
+    command.args(["get", "b", "k", "--dot", "zz"]);
+    let run = feed(command, b"").ends(2);
+    assert!(run.stderr.contains("16 hex digits and two numbers"), "{run:?}");
 }
 
 #[test]
@@ -72,9 +108,11 @@ fn without_a_quorum_it_is_unavailable_and_surely_not_applied() {
     eventually("two are down", || {
         node.handle.cluster().members.iter().filter(|one| one.liveness == "down").count() == 2
     });
-    let put = henge(node, &["put", "b", "k", "y"]).fails(6, "of 2 needed", "henge status");
+    let put = henge(node, &["put", "b", "k", "y"]).fails(6, "of 2 needed", "may do (--w)");
     assert!(put.stderr.starts_with("error: b/k was not written\n"), "{put:?}");
-    henge(node, &["get", "b", "k"]).fails(6, "of 2 needed", "henge status");
+    henge(node, &["get", "b", "k"]).fails(6, "of 2 needed", "may do (--r)");
+    let set = henge(node, &["bucket", "set", "b", "r=1"]).fails(6, "", "henge status");
+    assert!(!set.stderr.contains("--r"), "{set:?}");
     assert_eq!(henge(node, &["get", "b", "k", "--r", "1"]).ends(0).text(), "x");
     let json = henge(node, &["put", "b", "k", "y", "--json"]).ends(6);
     let error: Value = serde_json::from_str(&json.stderr).unwrap();

@@ -183,6 +183,23 @@ async fn a_node_and_a_client_refuse_the_same_inputs_in_the_same_words() {
     assert_eq!((after, client.bucket(key("bad").bucket()).await.unwrap()), (before, bucket));
 }
 
+/// The metadata that comes back of names that were not given in order.
+async fn kept<S: Store>(store: &S, name: &str) -> Vec<(Box<str>, Box<str>)> {
+    let value = described(None, &[("size", "7"), ("colour", "blue")]);
+    store.put(&key(name), value, PutOptions::default()).await.unwrap();
+    let got = store.get(&key(name), ReadOptions::default()).await.unwrap();
+    got.body.into_values().swap_remove(0).meta
+}
+
+#[tokio::test]
+async fn metadata_has_one_order_through_every_door() {
+    let single = Single::start();
+    let client = connect(&single.node).await;
+    let ordered = described(None, &[("colour", "blue"), ("size", "7")]).meta;
+    assert_eq!(kept(&single.node.handle, "a").await, ordered);
+    assert_eq!(kept(&client, "b").await, ordered);
+}
+
 #[test]
 fn keys_that_are_empty_or_too_long_cannot_be_made() {
     for (bucket, key) in [(0, 1), (257, 1), (1, 0), (1, 1025)] {

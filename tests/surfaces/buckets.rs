@@ -98,6 +98,15 @@ fn n_and_conflict_never_change_once_chosen() {
 }
 
 #[test]
+fn a_property_that_is_named_twice_is_refused() {
+    let single = Single::start();
+    let body = r#"{"ttl": "1d", "sloppy": true, "ttl": "2d"}"#;
+    let refused = put(single.http(), "/v1/buckets/b", body).refuses("body");
+    assert!(refused["value"].as_str().unwrap().contains("\"ttl\" is given twice"), "{refused}");
+    assert!(get(single.http(), "/v1/buckets/b").json()["ttl"].is_null());
+}
+
+#[test]
 fn a_body_that_is_no_object_is_refused() {
     let single = Single::start();
     for body in ["", "{", "[]", "1", "\"n=3\"", "{\"n\": 1}x", "\u{ff}"] {

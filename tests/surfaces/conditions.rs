@@ -51,11 +51,12 @@ fn preconditions_that_would_promise_too_much_are_refused() {
         ("If-Match", "*"),
         ("If-Unmodified-Since", "Mon, 07 Nov 1994 08:48:37 GMT"),
     ] {
-        for method in ["PUT", "DELETE"] {
+        for method in ["PUT", "DELETE", "GET"] {
             let headers = [(name, value), ("Henge-Context", context.as_str())];
             call(single.http(), method, K, &headers, b"y").refuses(&name.to_ascii_lowercase());
         }
     }
+    assert_eq!(call(single.http(), "HEAD", K, &[("If-Match", "*")], b"").status, 400);
     call(single.http(), "PUT", K, &[("If-None-Match", "\"a\"")], b"y").refuses("if-none-match");
     assert_eq!(get(single.http(), K).text(), "x");
 }

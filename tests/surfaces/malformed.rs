@@ -123,6 +123,27 @@ fn a_name_is_empty_or_too_long_whatever_its_length() {
 }
 
 #[test]
+fn a_name_that_alone_is_longer_than_a_head_is_still_refused_by_name() {
+    let single = Single::start();
+    let (key, bucket) = ("k".repeat(1 << 20), "b".repeat(1 << 20));
+    for (target, field, limit, least) in [
+        (format!("/v1/kv/b/{key}"), "key", 1024, 131_000),
+        (format!("/v1/admin/replica/b/{key}"), "key", 1024, 131_000),
+        (format!("/v1/kv/b/{}?w=1", "%6b".repeat(1 << 20)), "key", 1024, 43_000),
+        (format!("/v1/kv/{bucket}/k"), "bucket", 256, 131_000),
+        (format!("/v1/kv/{bucket}"), "bucket", 256, 131_000),
+        (format!("/v1/buckets/{bucket}"), "bucket", 256, 131_000),
+    ] {
+        let body = check(&single, &closes(put_to(target), field)).json();
+        assert_eq!(body["limit"], format!("1 to {limit} bytes"));
+        let value = body["value"].as_str().unwrap();
+        let length = value.strip_prefix("at least ").and_then(|rest| rest.strip_suffix(" bytes"));
+        let length: usize = length.unwrap().parse().unwrap();
+        assert!((least..=1 << 20).contains(&length), "{value}");
+    }
+}
+
+#[test]
 fn a_target_is_taken_whole_or_not_at_all() {
     let targets: [&[u8]; 13] = [
         b"/v1/kv/b/k#fragment",
@@ -162,7 +183,8 @@ fn a_head_has_its_limits() {
     check_all(&[
         too_large(format!("GET /health{HEAD}X: {}\r\n\r\n", "x".repeat(200_000)), "head"),
         too_large(&endless, "head"),
-        too_large(put_to(format!("/v1/kv/b/{}", "k".repeat(140_000))), "head"),
+        too_large(put_to(format!("/v1/kv/b/k?x={}", "y".repeat(1 << 20))), "head"),
+        too_large(put_to(format!("/nowhere/{}", "k".repeat(1 << 20))), "head"),
         too_large(format!("GET /health{HEAD}{many}\r\n"), "headers"),
         too_large(name(65_536), "headers"),
         too_large(name(70_000), "headers"),
@@ -175,6 +197,22 @@ fn a_head_has_its_limits() {
     let of_length = |length| format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4));
     check(&single, &case(of_length(131_072), 404, "unknown_path", "", After::Goes));
     check(&single, &too_large(of_length(131_073), "head"));
+}
+
+#[test]
+fn empty_lines_before_a_head_cost_nothing() {
+    let single = Single::start();
+    let mut connection = Connection::open(single.http());
+    for round in 0..3 {
+        // Together more than a head may have.
+        for _ in 0..20_000 {
+            connection.send(if round == 1 { b"\r\n\r\n\r\n\r\n" } else { b"\n\n\n\n\n\n\n\n" });
+        }
+        assert_eq!(connection.call("GET", "/health", &[], b"").status, 200);
+    }
+    connection.send(b"\r\n\r\n");
+    connection.finish();
+    assert!(connection.is_closed(), "empty lines alone are no request that was cut off");
 }
 
 #[test]

@@ -37,10 +37,15 @@ fn a_head_has_five_seconds() {
     let mut silent = Connection::open(single.http());
     let mut slow = Connection::open(single.http());
     slow.send(b"GET /health HTTP/1.1\r\nHost:");
+    let mut blank = Connection::open(single.http());
+    blank.send(b"\r\n\r\n");
     let mut second = Connection::open(single.http());
     assert_eq!(second.call("GET", "/health", &[], b"").status, 200);
     second.send(b"GET /health HTTP/1.1\r\nHost:");
-    for connection in [&mut silent, &mut slow, &mut second] {
+    let mut used = Connection::open(single.http());
+    assert_eq!(used.call("GET", "/health", &[], b"").status, 200);
+    used.send(b"\r\n\r\n");
+    for connection in [&mut silent, &mut slow, &mut blank, &mut second, &mut used] {
         let reply = connection.receive(false);
         assert_eq!(reply.problem(408, "request_timeout")["after_ms"], 5000);
         assert_eq!(reply.header("connection"), Some("close"));

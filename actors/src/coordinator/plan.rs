@@ -11,7 +11,6 @@ use henge_kernel::{
         Home, Homes, PutOptions, ReadOptions, RequestError, get::GetRequest, hedge,
         list::ListRequest, options::WritePlan, put::PutRequest, quorum::QuorumSize,
     },
-    id::WriteId,
     key::{Key, PartitionId},
     time::{Instant, WallMillis},
 };
@@ -152,7 +151,7 @@ pub fn plan_put(
     let write = ForwardedWrite {
         content,
         context: options.context,
-        write_id: options.write_id.unwrap_or_else(|| draw_write_id(shard)),
+        write_id: options.write_id.unwrap_or_else(|| environment.entropy.draw_write_id()),
         expires_at,
         w: quorum.needed,
         pw: quorum.primary,
@@ -298,10 +297,4 @@ fn version_of(cluster: &ClusterView, key: &Key) -> Option<RegisterVersion> {
 
 fn after_wall(wall: WallMillis, span: Duration) -> WallMillis {
     WallMillis(wall.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
-}
-
-fn draw_write_id(shard: &Shard) -> WriteId {
-    let entropy = &shard.commons.environment.entropy;
-    let (high, low) = (entropy.draw("write id"), entropy.draw("write id"));
-    WriteId(u128::from(high) << 64 | u128::from(low))
 }

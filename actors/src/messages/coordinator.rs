@@ -53,11 +53,12 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// Refuses at the door what no bucket takes, and a context that `seal` does not fit.
-    pub fn check(&self, seal: Seal) -> Result<(), RequestError> {
+    /// Refuses at the door what no bucket takes, and a context that `seal` does not fit; puts what
+    /// is said of a value into its one order.
+    pub fn check(&mut self, seal: Seal) -> Result<(), RequestError> {
         let context = match self {
             Self::Put(value, options) => {
-                value.check_description()?;
+                value.describe()?;
                 &options.context
             }
             Self::Delete(options) => &options.context,

@@ -206,7 +206,7 @@ impl Tail {
 
     fn put_version(&mut self, version: &Version) -> Result<(), HeaderTooLong> {
         // What is found is live: there is always a value.
-        let Content::Value(value) = &version.content else { return Err(HeaderTooLong) };
+        let Some(value) = version.value() else { return Err(HeaderTooLong) };
         let body = VersionBody {
             dot: version.dot.into(),
             stamp: version.stamp.0,

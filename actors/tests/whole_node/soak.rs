@@ -15,7 +15,7 @@ use std::{
 
 use henge_actors::{NodeHandle, api::Got};
 use henge_kernel::{
-    causality::{Content, Context, Version},
+    causality::{Context, Version},
     coordination::{DeleteOptions, Fate, PutOptions, ReadOptions},
 };
 
@@ -40,7 +40,7 @@ struct Account {
 impl Account {
     /// Whether a live version had been covered. Strictly, each write is minted once.
     fn is_risen(&self, version: &Version, strict: bool) -> bool {
-        let Content::Value(value) = &version.content else { return false };
+        let Some(value) = version.value() else { return false };
         let contexts = self.covered.get(std::str::from_utf8(&value.bytes).unwrap());
         contexts.is_some_and(|contexts| {
             strict || contexts.iter().any(|context| context.covers(version.dot))

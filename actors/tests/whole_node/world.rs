@@ -328,17 +328,9 @@ pub async fn delete(node: &NodeHandle, text: &str, options: DeleteOptions) -> Pu
 
 /// The values that a get found, as text, in order.
 pub fn texts(got: &Got) -> Vec<String> {
-    let text = |version: &henge_kernel::causality::Version| match &version.content {
-        henge_kernel::causality::Content::Value(value) => {
-            String::from_utf8(value.bytes.to_vec()).unwrap()
-        }
-        henge_kernel::causality::Content::Tombstone => panic!("a tombstone among the values"),
-    };
-    let mut texts = match got {
-        Got::Value { version, .. } => vec![text(version)],
-        Got::Siblings { versions, .. } => versions.iter().map(text).collect(),
-        Got::Deleted { .. } | Got::NotFound => Vec::new(),
-    };
+    let versions = got.versions().iter();
+    let values = versions.map(|version| version.value().expect("a value among the values"));
+    let mut texts: Vec<_> = values.map(|value| value.as_text().unwrap().to_owned()).collect();
     texts.sort();
     texts
 }

@@ -1,12 +1,12 @@
 //! What operators ask of this one node.
 
 use actix_web::HttpResponse;
-use henge_actors::events::ActorReport;
 use henge_kernel::{coordination::options::TIMEOUT_DEFAULT, id::NodeName, key::Key};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     body::Size,
+    documents::Actors,
     headers,
     problem::Problem,
     routes::{Call, json},
@@ -23,10 +23,6 @@ pub async fn replica(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem
 
 /// `GET /v1/admin/actors`: the actors of this node in numbers.
 pub fn actors(call: &Call<'_>) -> Result<HttpResponse, Problem> {
-    #[derive(Serialize)]
-    struct Actors {
-        actors: Vec<ActorReport>,
-    }
     call.query(&[])?;
     Ok(json(&Actors { actors: call.door.handle.actors() }))
 }

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use henge_actors::api::{Answer, Got};
 use henge_kernel::{
-    causality::{Content, Context, Version},
+    causality::{Context, Version},
     coordination::Replicas,
     key::Key,
 };
@@ -54,7 +54,7 @@ pub fn found(call: &Call<'_>, key: &Key, answer: Answer<Got>) -> Result<HttpResp
 }
 
 fn value(mut answer: HttpResponseBuilder, version: &Version) -> HttpResponse {
-    let Content::Value(value) = &version.content else { return answer.finish() };
+    let Some(value) = version.value() else { return answer.finish() };
     for header in headers_of(version) {
         answer.append_header(header);
     }
@@ -63,7 +63,7 @@ fn value(mut answer: HttpResponseBuilder, version: &Version) -> HttpResponse {
 
 /// What is said of a version in headers, be it of an answer or of a part of one.
 pub fn headers_of(version: &Version) -> Vec<(HeaderName, HeaderValue)> {
-    let Content::Value(value) = &version.content else { return Vec::new() };
+    let Some(value) = version.value() else { return Vec::new() };
     let content_type = value.content_type.as_deref().unwrap_or(CONTENT_TYPE_DEFAULT);
     let mut headers = vec![
         (CONTENT_TYPE, headers::value(content_type)),

@@ -3,26 +3,17 @@
 use actix_web::HttpResponse;
 use bytes::Bytes;
 use henge_actors::api::{KEYS_PER_PAGE_MAX, KeyQuery};
-use henge_kernel::{
-    bucket::{BucketChange, BucketProperties, BucketRegister},
-    key::check_bucket,
-};
-use serde::Serialize;
+use henge_kernel::{bucket::BucketChange, key::check_bucket};
 
 use super::{
     admin::read_json,
+    documents::{Buckets, Keys},
     problem::Problem,
     routes::{Call, json},
-    text::Name,
 };
 
 /// `GET /v1/kv/{bucket}`: one page of keys.
 pub async fn keys(call: &Call<'_>, bucket: Bytes) -> Result<HttpResponse, Problem> {
-    #[derive(Serialize)]
-    struct Page {
-        keys: Vec<Name>,
-        next: Option<String>,
-    }
     let query = call.query(&["prefix", "after", "limit"])?;
     let query = KeyQuery {
         prefix: Bytes::copy_from_slice(query.bytes("prefix").unwrap_or_default()),
@@ -30,33 +21,13 @@ pub async fn keys(call: &Call<'_>, bucket: Bytes) -> Result<HttpResponse, Proble
         limit: query.count("limit", KEYS_PER_PAGE_MAX)?.unwrap_or(KEYS_PER_PAGE_MAX),
     };
     let page = call.node().keys(&bucket, query).await?;
-    Ok(json(&Page { keys: page.keys.into_iter().map(Name).collect(), next: page.next }))
+    Ok(json(&Keys::new(page.keys, page.next)))
 }
 
 /// `GET /v1/buckets`: the buckets that this node knows of, with their properties.
 pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Problem> {
-    #[derive(Serialize)]
-    struct Buckets {
-        buckets: Vec<Bucket>,
-    }
-    #[derive(Serialize)]
-    struct Bucket {
-        #[serde(rename = "bucket")]
-        name: Name,
-        /// Whether it can be used: its own `n` or `conflict` has reached every member.
-        established: bool,
-        #[serde(flatten)]
-        properties: BucketProperties,
-    }
     call.query(&[])?;
-    let registers = call.door.handle.buckets().await?.into_iter();
-    let buckets = registers
-        .map(|register| {
-            let BucketRegister { name, properties, established, version: _ } = register;
-            Bucket { name: Name(name), established, properties }
-        })
-        .collect();
-    Ok(json(&Buckets { buckets }))
+    Ok(json(&Buckets::from(call.door.handle.buckets().await?)))
 }
 
 /// `GET /v1/buckets/{bucket}`: its properties, in the form in which they can be set.

@@ -7,10 +7,9 @@ use actix_web::{
         IF_UNMODIFIED_SINCE,
     },
 };
+use bytes::Bytes;
 use henge_kernel::{
-    causality::{
-        Context, ContextKey, Dot, InvalidDescription, Meta, check_content_type, check_meta,
-    },
+    causality::{Context, ContextKey, Dot, InvalidDescription, Meta, Value},
     coordination::RequestError,
     id::{InvalidWriteId, WriteId},
     key::Key,
@@ -58,23 +57,19 @@ pub fn write_id(request: &HttpRequest) -> Result<Option<WriteId>, Problem> {
     text.parse().map(Some).map_err(refused)
 }
 
-/// The media type of a value.
-pub fn content_type(request: &HttpRequest) -> Result<Option<Box<str>>, Problem> {
-    let Some(text) = single(request.headers(), &CONTENT_TYPE)? else { return Ok(None) };
-    check_content_type(text).map_err(|refused| named("content-type", refused))?;
-    Ok(Some(text.into()))
-}
-
-/// A refusal in terms of the header that `name` is.
-fn named(
-    name: &'static str,
-    InvalidDescription { value, limit, .. }: InvalidDescription,
-) -> Problem {
-    Problem::bad_request(name, value, limit)
+/// What the client says of a value, whose bytes are still to come.
+pub fn description(request: &HttpRequest) -> Result<Value, Problem> {
+    let content_type = single(request.headers(), &CONTENT_TYPE)?.map(Into::into);
+    let mut said = Value { bytes: Bytes::new(), content_type, meta: meta(request)? };
+    said.describe().map_err(|InvalidDescription { field, value, limit }| {
+        let header = if field == "meta" { "henge-meta-*" } else { "content-type" };
+        Problem::bad_request(header, value, limit)
+    })?;
+    Ok(said)
 }
 
 /// The client's metadata: names without their prefix, in lower case.
-pub fn meta(request: &HttpRequest) -> Result<Meta, Problem> {
+fn meta(request: &HttpRequest) -> Result<Meta, Problem> {
     let mut meta = Vec::new();
     for name in request.headers().keys() {
         let Some(short) = name.as_str().strip_prefix(META_PREFIX) else { continue };
@@ -84,9 +79,6 @@ pub fn meta(request: &HttpRequest) -> Result<Meta, Problem> {
         let value = single(request.headers(), name)?.unwrap_or_default();
         meta.push((short.into(), value.into()));
     }
-    check_meta(&meta).map_err(|refused| named("henge-meta-*", refused))?;
-    // The order of headers means nothing; one order for all makes equal metadata equal.
-    meta.sort_unstable();
     Ok(meta)
 }
 
@@ -101,12 +93,17 @@ pub fn only_create(request: &HttpRequest) -> Result<bool, Problem> {
     }
 }
 
-/// Refuses `If-Match` and its like: the context says what a write has seen.
+/// Refuses `If-Match` and its like, of reads too, which would only seem to heed them: the context
+/// says what a write has seen.
 pub fn refuse_match(request: &HttpRequest) -> Result<(), Problem> {
     for name in [IF_MATCH, IF_UNMODIFIED_SINCE] {
         if let Some(value) = request.headers().get(&name) {
             let value = shorten(&String::from_utf8_lossy(value.as_bytes()));
-            return Err(Problem::bad_request(name.as_str(), value, "left out; send Henge-Context"));
+            return Err(Problem::bad_request(
+                name.as_str(),
+                value,
+                "left out; a write says in Henge-Context what it has seen",
+            ));
         }
     }
     Ok(())

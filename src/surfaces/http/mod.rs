@@ -8,6 +8,7 @@
 //! | `objects.rs` | `/v1/kv/{bucket}/{key}`: put, get, delete |
 //! | `answers.rs`, `siblings.rs` | what a get found, as an answer |
 //! | `buckets.rs` | lists keys; properties of buckets |
+//! | `documents.rs` | lists in JSON, shared with the command line |
 //! | `cluster.rs` | members, the ring, health, readiness |
 //! | `admin.rs` | this node's replica of a key, its actors and hints, anti-entropy, faults on purpose |
 //! | `problem.rs` | errors as RFC 9457 problems; the table from errors to status codes |
@@ -19,7 +20,8 @@
 //! is a plus. In queries, as in forms, `+` is a space. Parameters that are unknown or repeated are
 //! refused, and so are headers of ours that are repeated. Of preconditions a write knows
 //! `If-None-Match: *` alone, which is advice: another put can come between its read and its write.
-//! `If-Match` and `If-Unmodified-Since` are refused, because the context does what they are for.
+//! `If-Match` and `If-Unmodified-Since` are refused, by reads as by writes, because the context does
+//! what they are for.
 //!
 //! A value has at most 32 `Henge-Meta-*` headers with 4,096 bytes together, names without their
 //! prefix included, and a `Content-Type` of at most 255 bytes. A page of keys has 1,000 keys
@@ -31,15 +33,16 @@
 //! (any part of them; those in force after it are its answer); `GET /v1/buckets` with
 //! `{"buckets": [{"bucket", "established", …properties}]}`. `POST /v1/admin/faults` and
 //! `POST /v1/admin/handoff` answer 204.
-//! A refused set of properties names the first broken rule in `field`, `value` and `limit`, and
-//! all of them in `violations`.
+//! A property that the body names twice is refused. A refused set of properties names the first
+//! broken rule in `field`, `value` and `limit`, and all of them in `violations`.
 //!
 //! # Errors
 //!
 //! Every error is a problem (RFC 9457) with a `Henge-Request-Id`, also of what is no HTTP: a head
 //! that is malformed or cut off (400), longer than 128 KiB or of more than 96 headers (431), slower
 //! than five seconds (408), or of another version (505). A target that holds `#`, a space, or what
-//! is not ASCII is refused, never shortened. A body may take as long as the request's `timeout` to
+//! is not ASCII is refused, never shortened. Of a head that is too long because of its bucket or key
+//! these are refused (400): `value` says how long the name is at least. A body may take as long as the request's `timeout` to
 //! arrive (408); after that the replicas have as long to answer (504). A chunked value that is too
 //! large says in `size` how much was read, and `size_is_at_least`. After an error the connection
 //! goes on if the rest of the request is known and short; else the answer says `Connection: close`.
@@ -60,6 +63,7 @@ mod body;
 mod buckets;
 mod cluster;
 pub(crate) mod date;
+pub(crate) mod documents;
 mod gate;
 mod headers;
 mod host;

@@ -18,7 +18,8 @@ const DELETE_PARAMETERS: &[&str] = &["w", "pw", "sloppy", "timeout", "durability
 
 /// GET and HEAD.
 pub async fn get(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
-    let n = properties(call, key)?.n;
+    headers::refuse_match(call.request)?;
+    let n = || Ok(properties(call, key)?.n);
     let options = read_options(&call.query(READ_PARAMETERS)?, n)?;
     let answer = call.node().get(key, options).await?;
     match &answer.body {
@@ -33,12 +34,13 @@ pub async fn get(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
 pub async fn put(mut call: Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
     let properties = properties(&call, key)?;
     let query = call.query(PUT_PARAMETERS)?;
-    let read = read_options(&query, properties.n)?;
-    let write = put_options(&call, key, &query, properties.n)?;
+    let n = || Ok(properties.n);
+    let read = read_options(&query, n)?;
+    let write = put_options(&call, key, &query, n)?;
     read.resolve(&properties)?;
     let patience = write.resolve(&properties)?.timeout;
     let only_create = headers::only_create(call.request)?;
-    let (content_type, meta) = (headers::content_type(call.request)?, headers::meta(call.request)?);
+    let said = headers::description(call.request)?;
     let handle = &call.door.handle;
     let max = u64::from(properties.value_bytes_max).min(handle.value_bytes_max());
     let too_large = |size| match size {
@@ -49,7 +51,7 @@ pub async fn put(mut call: Call<'_>, key: &Key) -> Result<HttpResponse, Problem>
     if only_create {
         refuse_if_there(call.node().get(key, read).await)?;
     }
-    let value = Value { bytes, content_type, meta };
+    let value = Value { bytes, ..said };
     let Answer { body, replicas } = call.node().put(key, value, write).await?;
     match body {
         Written { got: Some(body @ (Got::Value { .. } | Got::Siblings { .. })), .. } => {
@@ -61,7 +63,7 @@ pub async fn put(mut call: Call<'_>, key: &Key) -> Result<HttpResponse, Problem>
 
 /// DELETE.
 pub async fn delete(call: &Call<'_>, key: &Key) -> Result<HttpResponse, Problem> {
-    let n = properties(call, key)?.n;
+    let n = || Ok(properties(call, key)?.n);
     let query = call.query(DELETE_PARAMETERS)?;
     headers::refuse_match(call.request)?;
     let options = DeleteOptions {
@@ -81,7 +83,10 @@ fn properties(call: &Call<'_>, key: &Key) -> Result<BucketProperties, Problem> {
     Ok(call.door.handle.bucket(key.bucket())?.properties)
 }
 
-fn read_options(query: &Query, n: u8) -> Result<ReadOptions, Problem> {
+fn read_options(
+    query: &Query,
+    n: impl Fn() -> Result<u8, Problem> + Copy,
+) -> Result<ReadOptions, Problem> {
     Ok(ReadOptions {
         r: query.replicas("r", n)?,
         pr: query.replicas("pr", n)?,
@@ -90,7 +95,12 @@ fn read_options(query: &Query, n: u8) -> Result<ReadOptions, Problem> {
     })
 }
 
-fn put_options(call: &Call<'_>, key: &Key, query: &Query, n: u8) -> Result<PutOptions, Problem> {
+fn put_options(
+    call: &Call<'_>,
+    key: &Key,
+    query: &Query,
+    n: impl Fn() -> Result<u8, Problem> + Copy,
+) -> Result<PutOptions, Problem> {
     Ok(PutOptions {
         context: headers::context(call.request, call.door.handle.context_key(), key)?,
         w: query.replicas("w", n)?,

@@ -121,6 +121,11 @@ impl Problem {
         problem.field("size_is_at_least", true)
     }
 
+    /// A bucket or key of at least so many bytes, which is all that was read of it.
+    pub fn name_so_far(InvalidKey { field, length, limit }: InvalidKey) -> Self {
+        Self::bad_request(field, format!("at least {length} bytes"), format!("1 to {limit} bytes"))
+    }
+
     /// The request was meant for somebody else.
     pub fn misdirected(host: &str) -> Self {
         let host: String = host.chars().take(100).collect();

@@ -71,8 +71,16 @@ impl Query {
 
     /// A number of replicas; `n` only explains what would be right, the request itself knows the
     /// rules between the numbers.
-    pub fn replicas(&self, name: &str, n: u8) -> Result<Option<u8>, Problem> {
-        self.read(name, |text| whole_number(text).ok_or_else(|| format!("1 to {n} (n)")))
+    pub fn replicas(
+        &self,
+        name: &str,
+        n: impl FnOnce() -> Result<u8, Problem>,
+    ) -> Result<Option<u8>, Problem> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        if let Some(count) = whole_number(text) {
+            return Ok(Some(count));
+        }
+        Err(Problem::bad_request(name, shorten(text), format!("1 to {} (n)", n()?)))
     }
 
     /// A number from 1 to `max`.

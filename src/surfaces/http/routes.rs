@@ -9,7 +9,10 @@ use actix_web::{
 };
 use bytes::Bytes;
 use henge_actors::{NodeHandle, events::REQUEST};
-use henge_kernel::{key::Key, time::whole_micros};
+use henge_kernel::{
+    key::{BUCKET_BYTES_MAX, InvalidKey, KEY_BYTES_MAX, Key},
+    time::whole_micros,
+};
 use serde::Serialize;
 use tracing::{Level, debug, enabled};
 
@@ -153,7 +156,7 @@ pub fn json(body: &impl Serialize) -> HttpResponse {
 
 /// Where a path leads; buckets and keys as they stand in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route<'a> {
+pub enum Route<'a> {
     Object { bucket: &'a str, key: &'a str },
     Keys { bucket: &'a str },
     Buckets,
@@ -176,7 +179,7 @@ const SEGMENTS_MAX: usize = 6;
 
 impl<'a> Route<'a> {
     /// Where `path`, exactly as it was sent, leads.
-    fn find(path: &'a str) -> Self {
+    pub fn find(path: &'a str) -> Self {
         let mut segments = [""; SEGMENTS_MAX];
         let mut count = 0;
         for segment in path.strip_prefix('/').unwrap_or_default().splitn(SEGMENTS_MAX, '/') {
@@ -214,6 +217,21 @@ impl<'a> Route<'a> {
 
     fn takes(self, method: &Method) -> bool {
         self.methods().split(", ").any(|taken| taken == method.as_str())
+    }
+
+    /// The name in the path that is too long however it goes on, with the least length it has.
+    pub fn long_name(self) -> Option<InvalidKey> {
+        let key = match self {
+            Self::Object { key, .. } | Self::Replica { key, .. } => key,
+            _ => "",
+        };
+        let names = [("bucket", self.bucket(), BUCKET_BYTES_MAX), ("key", key, KEY_BYTES_MAX)];
+        let mut names = names.into_iter().map(|(field, raw, limit)| {
+            // An escape is three bytes of the path and one of the name.
+            let length = raw.len().saturating_sub(2 * raw.matches('%').count());
+            InvalidKey { field, length, limit }
+        });
+        names.find(|name| name.length > name.limit)
     }
 
     fn bucket(self) -> &'a str {
@@ -279,5 +297,23 @@ mod tests {
         ] {
             assert_eq!(Route::find(unknown), Route::Unknown, "{unknown}");
         }
+    }
+
+    #[test]
+    fn a_name_is_too_long_if_no_end_could_mend_it() {
+        let long = |path: &str| Route::find(path).long_name().map(|name| (name.field, name.length));
+        let (key, bucket) = ("k".repeat(1025), "b".repeat(257));
+        for path in [format!("/v1/kv/b/{key}"), format!("/v1/admin/replica/b/{key}")] {
+            assert_eq!(long(&path), Some(("key", 1025)));
+            assert_eq!(long(&path[..path.len() - 1]), None);
+        }
+        for path in ["/v1/kv/", "/v1/buckets/", "/v1/admin/replica/"] {
+            let rest = if path == "/v1/buckets/" { "" } else { "/k" };
+            assert_eq!(long(&format!("{path}{bucket}{rest}")), Some(("bucket", 257)));
+        }
+        assert_eq!(long(&format!("/v1/kv/{bucket}/{key}")), Some(("bucket", 257)));
+        assert_eq!(long(&format!("/v1/kv/b/{}", "%6b".repeat(1024))), None);
+        assert_eq!(long(&format!("/v1/kv/b/{}%6", "%6b".repeat(1025))), Some(("key", 1025)));
+        assert_eq!(long(&format!("/v1/kv/b/{key}/x")), None);
     }
 }

@@ -7,7 +7,7 @@ use actix_web::{
     http::header::{CONTENT_TYPE, VARY},
 };
 use bytes::{Bytes, BytesMut};
-use henge_kernel::causality::{Content, Value, Version};
+use henge_kernel::causality::{Value, Version};
 use serde::Serialize;
 
 use super::{answers::headers_of, date, headers, routes::Call, text::base64};
@@ -46,7 +46,7 @@ impl<'a> Siblings<'a> {
     fn multipart(&self, boundary: &str) -> Bytes {
         let mut body = BytesMut::new();
         for version in self.versions {
-            let Content::Value(value) = &version.content else { continue };
+            let Some(value) = version.value() else { continue };
             body.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
             for (name, value) in headers_of(version) {
                 body.extend_from_slice(name.as_str().as_bytes());
@@ -92,8 +92,7 @@ enum Body<'a> {
 impl<'a> Sibling<'a> {
     /// The version, if it is a value.
     pub fn of(version: &'a Version) -> Option<Self> {
-        let Content::Value(value) = &version.content else { return None };
-        let Value { bytes, content_type, meta } = value;
+        let Value { bytes, content_type, meta } = version.value()?;
         let body = std::str::from_utf8(bytes)
             .map_or_else(|_| Body::ValueBase64(base64(bytes)), Body::Value);
         Some(Self {

@@ -3,7 +3,10 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
 
 use super::properties::{
     BucketProperties, Durability, InvalidDurability, TTL_MAX, VALUE_BYTES_MAX, Violation,
@@ -14,12 +17,44 @@ use crate::{
     units::{parse_duration, parse_size},
 };
 
+/// Characters that are shown of a name or text that is refused.
+const SHOWN_MAX: usize = 64;
+
 /// Properties to set, by name: a JSON object, a TOML table, or `n=3 conflict=lww` on a command
 /// line. What is not named stays as it is.
 ///
 /// Nothing is checked until [`BucketChange::apply`], so that all mistakes are named at once.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct BucketChange(BTreeMap<String, Setting>);
+
+impl<'de> Deserialize<'de> for BucketChange {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Properties)
+    }
+}
+
+/// Reads properties; a name that is given twice is refused, as nobody knows which was meant.
+struct Properties;
+
+impl<'de> Visitor<'de> for Properties {
+    type Value = BucketChange;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of properties")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BucketChange, A::Error> {
+        let mut change = BucketChange::default();
+        while let Some((name, setting)) = map.next_entry::<String, Setting>()? {
+            if change.0.contains_key(&name) {
+                let name: String = name.chars().take(SHOWN_MAX).collect();
+                return Err(A::Error::custom(format_args!("{name:?} is given twice")));
+            }
+            change.0.insert(name, setting);
+        }
+        Ok(change)
+    }
+}
 
 /// One value as written.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -45,14 +80,14 @@ pub struct Unsuitable;
 
 impl Serialize for Unsuitable {
     /// As one of the kinds that it stands for, so that it is read as what it is.
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq([(); 0])
     }
 }
 
 impl<'de> Deserialize<'de> for Unsuitable {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(from).map(|_| Self)
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(from).map(|_| Self)
     }
 }
 
@@ -63,7 +98,7 @@ impl fmt::Display for Setting {
             Self::Flag(flag) => flag.fmt(f),
             Self::Number(number) => number.fmt(f),
             Self::Fraction(number) => number.fmt(f),
-            Self::Text(text) => write!(f, "{:?}", text.chars().take(64).collect::<String>()),
+            Self::Text(text) => write!(f, "{:?}", text.chars().take(SHOWN_MAX).collect::<String>()),
             Self::Other(Unsuitable) => f.write_str("a list or an object"),
         }
     }

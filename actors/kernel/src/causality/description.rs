@@ -30,15 +30,19 @@ pub struct InvalidDescription {
 }
 
 impl Value {
-    /// Checks the media type and the metadata. How long the body may be is up to its bucket.
-    pub fn check_description(&self) -> Result<(), InvalidDescription> {
+    /// Checks the media type and the metadata, and orders the metadata by name: the order in which
+    /// a client said them means nothing, and one order for all makes equal values equal. Every door
+    /// does this to what it takes. How long the body may be is up to its bucket.
+    pub fn describe(&mut self) -> Result<(), InvalidDescription> {
         self.content_type.as_deref().map_or(Ok(()), check_content_type)?;
-        check_meta(&self.meta)
+        check_meta(&self.meta)?;
+        self.meta.sort_unstable();
+        Ok(())
     }
 }
 
 /// Checks a media type.
-pub fn check_content_type(text: &str) -> Result<(), InvalidDescription> {
+fn check_content_type(text: &str) -> Result<(), InvalidDescription> {
     let refuse = |value, limit| Err(InvalidDescription { field: "content_type", value, limit });
     if text.len() > CONTENT_TYPE_BYTES_MAX {
         let limit = format!("at most {CONTENT_TYPE_BYTES_MAX} bytes");
@@ -52,7 +56,7 @@ pub fn check_content_type(text: &str) -> Result<(), InvalidDescription> {
 }
 
 /// Checks metadata: names as HTTP knows them, in lower case and each once, and texts of one line.
-pub fn check_meta(meta: &[(Box<str>, Box<str>)]) -> Result<(), InvalidDescription> {
+fn check_meta(meta: &[(Box<str>, Box<str>)]) -> Result<(), InvalidDescription> {
     let refuse = |value, limit| Err(InvalidDescription { field: "meta", value, limit });
     if meta.len() > META_COUNT_MAX {
         return refuse(format!("{} names", meta.len()), format!("at most {META_COUNT_MAX}"));
@@ -114,6 +118,20 @@ mod tests {
         }
         let refused = check_content_type(&format!("{longest}x")).unwrap_err();
         assert_eq!(refused.to_string(), "content_type is 256 bytes; it must be at most 255 bytes");
+    }
+
+    #[test]
+    fn values_that_say_the_same_are_equal_in_whatever_order() {
+        let described = |names| {
+            let mut value = Value { meta: meta(names), ..Value::text("x") };
+            value.describe().map(|()| value)
+        };
+        let ordered = described(&[("a", "2"), ("b", "1")]).unwrap();
+        assert_eq!(ordered.meta, meta(&[("a", "2"), ("b", "1")]));
+        assert_eq!(described(&[("b", "1"), ("a", "2")]), Ok(ordered));
+        assert_eq!(described(&[("b", ""), ("a", ""), ("b", "")]).unwrap_err().field, "meta");
+        let mut untyped = Value { content_type: Some("text".into()), ..Value::default() };
+        assert_eq!(untyped.describe().unwrap_err().field, "content_type");
     }
 
     #[test]

@@ -35,10 +35,9 @@ mod write;
 pub use context::Context;
 pub use description::{
     CONTENT_TYPE_BYTES_MAX, InvalidDescription, META_BYTES_MAX, META_COUNT_MAX, Meta,
-    check_content_type, check_meta,
 };
 pub use digest::Digest;
-pub use dot::{Actor, Dot};
+pub use dot::{Actor, Dot, InvalidDot};
 pub use encoding::DecodeError;
 pub use history::{History, Run};
 pub use merge::Merged;

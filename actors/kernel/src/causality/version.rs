@@ -13,7 +13,7 @@ pub struct Value {
     pub bytes: Bytes,
     /// The media type, if the client gave one.
     pub content_type: Option<Box<str>>,
-    /// The client's own names and values, in its order.
+    /// The client's own names and values; ordered by name in what is written.
     pub meta: Meta,
 }
 
@@ -136,12 +136,17 @@ impl Version {
         self.checksum
     }
 
+    /// The value as written, whatever has expired since; none for a tombstone.
+    pub fn value(&self) -> Option<&Value> {
+        match &self.content {
+            Content::Value(value) => Some(value),
+            Content::Tombstone => None,
+        }
+    }
+
     /// The value, unless the version is a tombstone or has expired by the clock of the asker.
     pub fn live_value(&self, now: WallMillis) -> Option<&Value> {
-        match &self.content {
-            Content::Value(value) if self.expires_at.is_none_or(|end| now < end) => Some(value),
-            _ => None,
-        }
+        self.value().filter(|_| self.expires_at.is_none_or(|end| now < end))
     }
 
     /// The order among concurrent versions where only one may stay: stamp, then a value over a

@@ -239,13 +239,14 @@ impl From<Violation> for RequestError {
 }
 
 impl From<Violations> for RequestError {
-    /// The first of them stands for all in the fields; the text has every one.
-    fn from(violations: Violations) -> Self {
-        let text = violations.to_string();
-        match violations.0.into_iter().next() {
-            Some(Violation { field, value, .. }) => Self::BadRequest { field, value, limit: text },
-            None => Self::bad_request("properties", text, "valid".to_owned()),
-        }
+    /// The first of them names the field; its limit is followed by all others as they read.
+    fn from(Violations(violations): Violations) -> Self {
+        let mut violations = violations.into_iter();
+        let Some(Violation { field, value, limit }) = violations.next() else {
+            return Self::bad_request("properties", String::new(), "valid".to_owned());
+        };
+        let limit = violations.fold(limit, |limits, other| format!("{limits}; {other}"));
+        Self::BadRequest { field, value, limit }
     }
 }
 

@@ -134,7 +134,7 @@ fn a_decoded_value_is_a_slice_of_what_was_received() {
     shard.write(put(1, "the body of the value"));
     let bytes = Bytes::from(stored(&shard.record));
     let record = Record::decode_stored(&bytes, ShardUid(1)).unwrap();
-    let Content::Value(value) = &record.versions()[0].content else { unreachable!() };
+    let value = record.versions()[0].value().unwrap();
     assert!(bytes.as_ptr_range().contains(&value.bytes.as_ptr()));
 }
 

@@ -90,11 +90,8 @@ impl Shard {
 /// The live values of `record`, as texts in order.
 pub fn texts(record: &Record) -> Vec<String> {
     let reading = record.read(WallMillis(1_000));
-    let text = |content: &Content| match content {
-        Content::Value(value) => String::from_utf8(value.bytes.to_vec()).unwrap(),
-        Content::Tombstone => unreachable!("a tombstone is no live value"),
-    };
-    let mut texts: Vec<_> = reading.values.iter().map(|version| text(&version.content)).collect();
+    let values = reading.values.iter().map(|version| version.value().unwrap());
+    let mut texts: Vec<_> = values.map(|value| value.as_text().unwrap().to_owned()).collect();
     texts.sort();
     texts
 }

@@ -11,7 +11,7 @@ use actix_web::http::{Method, Uri, header::CONTENT_LENGTH};
 use bytes::BytesMut;
 
 use super::{Note, STAND_IN, body::Body};
-use crate::surfaces::http::{problem::Problem, text::shorten};
+use crate::surfaces::http::{problem::Problem, routes::Route, text::shorten};
 
 /// The longest head, in bytes; actix-http reads none that is longer.
 pub const BYTES_MAX: usize = 128 * 1024;
@@ -37,18 +37,17 @@ pub struct Judged {
     pub body: Body,
 }
 
-/// Judges the head at the front of `bytes`; `None` if it is not whole yet.
+/// Judges the head at the front of `bytes`, before which no empty line is left; `None` if it is not
+/// whole yet.
 pub fn judge(bytes: &[u8], config: &ServiceConfig) -> Result<Option<Judged>, Problem> {
-    let begin = bytes.iter().take_while(|byte| b"\r\n".contains(byte)).count();
-    let request = &bytes[begin..];
-    let Some(end) = request.iter().position(|byte| *byte == b'\n') else {
-        let is_text = request.first().is_none_or(u8::is_ascii_graphic);
-        return if is_text { partial(bytes) } else { Err(bad_line(request)) };
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        let is_text = bytes.first().is_none_or(u8::is_ascii_graphic);
+        return if is_text { partial(bytes) } else { Err(bad_line(bytes)) };
     };
-    let line = request[..end].strip_suffix(b"\r").unwrap_or(&request[..end]);
+    let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
     let (method, target) = parts_of(line)?;
-    check_names(&request[end..])?;
-    let start = begin + method.len() + 1;
+    check_names(&bytes[end..])?;
+    let start = method.len() + 1;
     match note(target) {
         None => decode(bytes, bytes, config),
         Some(note) => {
@@ -69,7 +68,7 @@ fn decode(bytes: &[u8], sent: &[u8], config: &ServiceConfig) -> Result<Option<Ju
     let Some(Message::Item(head)) = decoded else { return partial(sent) };
     // Behind the head both are the same.
     if sent.len() - left.len() > BYTES_MAX {
-        return Err(too_large());
+        return Err(too_large(sent));
     }
     let length = bytes.len() - left.len();
     Ok(Some(Judged { length, changed: None, body: body_of(&head, codec) }))
@@ -89,7 +88,7 @@ fn body_of(head: &Request, codec: Codec) -> Body {
 
 /// A head of which more must come, if it may.
 fn partial<T>(bytes: &[u8]) -> Result<Option<T>, Problem> {
-    if bytes.len() < BYTES_MAX { Ok(None) } else { Err(too_large()) }
+    if bytes.len() < BYTES_MAX { Ok(None) } else { Err(too_large(bytes)) }
 }
 
 /// Method and target of the first line of a request.
@@ -149,11 +148,23 @@ fn bad_headers(error: &ParseError, bytes: &[u8]) -> Problem {
         ParseError::TooLarge if bytes.len() < BYTES_MAX => {
             Problem::head_too_large("headers", &HEADERS_MAX.to_string())
         }
-        ParseError::TooLarge => too_large(),
+        ParseError::TooLarge => too_large(bytes),
         _ => Problem::bad_request("headers", "malformed, missing or repeated", HEADERS),
     }
 }
 
-fn too_large() -> Problem {
-    Problem::head_too_large("head", &format!("{BYTES_MAX} bytes"))
+/// Refuses a head that began with `bytes`: for the name in its path, if that alone is too long.
+fn too_large(bytes: &[u8]) -> Problem {
+    match Route::find(path_of(bytes)).long_name() {
+        Some(name) => Problem::name_so_far(name),
+        None => Problem::head_too_large("head", &format!("{BYTES_MAX} bytes")),
+    }
+}
+
+/// The path of a head, as far as it came; empty if that is no text.
+fn path_of(head: &[u8]) -> &str {
+    let mut words = head.splitn(3, u8::is_ascii_whitespace);
+    let target = words.nth(1).unwrap_or_default();
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    str::from_utf8(path).unwrap_or_default()
 }

@@ -140,6 +140,13 @@ impl Gate {
     }
 
     fn judge_head(&mut self) {
+        // Empty lines may come before a head. They go at once, so that they cost nothing later; its
+        // time has begun all the same, or they would hold a connection for ever.
+        let blank = self.held.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+        if blank > 0 {
+            self.held.advance(blank);
+            self.begin_head();
+        }
         // Only a new end of a line can make it whole; its first bytes tell whether it is HTTP.
         let (before, now) = (self.searched, self.held.len());
         let may_be_whole = before == 0 || self.held[before..].contains(&b'\n');
@@ -150,12 +157,14 @@ impl Gate {
         self.searched = now;
         match head::judge(&self.held, &self.config) {
             Ok(Some(head)) => self.admit(head),
-            Ok(None) if self.deadline.is_none() => {
-                self.deadline = Some(Box::pin(sleep(HEAD_TIME_MAX)));
-            }
-            Ok(None) => {}
+            Ok(None) => self.begin_head(),
             Err(problem) => self.refuse(problem),
         }
+    }
+
+    /// The time of a head begins, unless it has.
+    fn begin_head(&mut self) {
+        self.deadline.get_or_insert_with(|| Box::pin(sleep(HEAD_TIME_MAX)));
     }
 
     fn admit(&mut self, head: Judged) {
@@ -207,9 +216,9 @@ impl Gate {
         Poll::Ready(Ok(()))
     }
 
-    /// The client sends nothing more. Empty lines may come before a head that never comes.
+    /// The client sends nothing more.
     fn finish(&mut self) {
-        if self.body.is_done() && !self.held.iter().all(|byte| b"\r\n".contains(byte)) {
+        if self.body.is_done() && !self.held.is_empty() {
             self.refuse(Problem::bad_request("head", "cut off", "complete"));
         } else {
             (self.deadline, self.ended) = (None, true);
