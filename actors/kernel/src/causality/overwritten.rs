@@ -73,9 +73,11 @@ impl Overwritten {
 
     /// [`Record::merge`], after which no repetition stands beside what replaced it.
     pub fn merge(&mut self, record: &mut Record, other: &Record, conflict: Conflict) -> Merged {
-        let before = versions_of(record);
+        let (mine, theirs) = (versions_of(record), versions_of(other));
         let mut merged = record.merge(other, conflict);
-        self.note(&before, record);
+        self.note(&mine, record);
+        // What comes after it was overwritten here may not have been here before.
+        self.note(&theirs, record);
         merged.changed |= self.fold(record);
         merged
     }

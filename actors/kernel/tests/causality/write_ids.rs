@@ -203,3 +203,18 @@ fn the_answer_to_a_known_repetition_has_the_stamp_of_what_it_covers() {
     elsewhere.write(with(&answer.context, put(7, "z")));
     assert!(elsewhere.record.stamp() > first.context.stamp());
 }
+
+#[test]
+fn a_write_that_comes_after_its_overwrite_is_remembered_as_well() {
+    // The second put went to a home that had not heard of the first, but had its context.
+    let mut first = Shard::new(1);
+    let seen = first.write(put(5, "x")).context;
+    for arrivals in [[&late().record, &first.record], [&first.record, &late().record]] {
+        let mut home = Remembering::new(3, Overwritten::default());
+        home.write(with(&seen, put(6, "y")));
+        for record in arrivals {
+            home.pull(record);
+        }
+        assert_eq!(home.shard.texts(), ["y"]);
+    }
+}
