@@ -29,8 +29,8 @@ pub struct ScreenArgs {
     about = "Show how the cluster is, and what to do about it",
     long_about = "Show how the cluster is, and what to do about it\n\nOne line a node, as the node \
                   that answers sees it: the first of --node that does. It begins with two letters: \
-                  U up, S suspected, D down, ? not heard of yet; then N normal, F disk nearly full \
-                  (no puts), P a log takes no more writes.",
+                  U up, S suspected, D down, ? not heard of yet; then N normal, I some of its records \
+                  may be missing, F disk nearly full (no puts), P a log takes no more writes.",
     after_help = "Examples:\n  henge status\n  henge status --watch=5s\n  \
                   henge status --node 10.0.0.1:7400 --json"
 )]

@@ -213,7 +213,8 @@ impl AntiEntropyWorker {
 /// stored in its place.
 fn read(reply: PeerReply) -> Read {
     match reply {
-        PeerReply::Found { record: bytes, generation, .. } => {
+        PeerReply::Found { record: bytes, generation, .. }
+        | PeerReply::Quarantined { record: bytes, generation } => {
             let record = Record::decode_replicated(&bytes);
             record.map_or(Read::Unable, |record| {
                 Read::Record(Some(Held { bytes, record: Box::new(record), generation }))
