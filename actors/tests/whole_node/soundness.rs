@@ -1,6 +1,6 @@
 //! A home that does not know everything never speaks as if it did.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use henge_actors::api::{Got, KeyQuery};
 use henge_kernel::coordination::{PutOptions, ReadOptions, RequestError};
@@ -74,6 +74,32 @@ fn a_home_that_lost_its_disk_never_makes_a_not_found() {
             assert_eq!(incomplete(&world, "b"), 0, "it is filled");
         });
     }
+}
+
+#[test]
+fn an_empty_home_and_one_that_missed_the_write_do_not_make_a_not_found() {
+    simulate(async {
+        let mut plan = Plan::three(2);
+        plan.adjust = |_, settings| settings.anti_entropy.interval = Duration::from_hours(1);
+        let mut world = World::start(plan).await;
+        world.cut("a", "c");
+        pass(10_000).await;
+        let keys = keys(20);
+        for text in &keys {
+            // Acknowledged by a and b.
+            put(world.node("a"), text, text, PutOptions::default()).await.unwrap();
+            assert_eq!(world.node("c").replica(&key(text)).await.unwrap().digest, None);
+        }
+        come_back_empty(&mut world, "b").await;
+        let mut answered = false;
+        for round in 0..600 {
+            for node in ["b", "c"] {
+                answered = reads(&world, node, &keys[round % keys.len()]).await;
+            }
+            pass(10).await;
+        }
+        assert!(answered, "in the end b knows it from a");
+    });
 }
 
 #[test]
@@ -158,6 +184,26 @@ fn a_new_cluster_answers_for_what_was_never_written_as_soon_as_it_is_ready() {
             }
         });
     }
+}
+
+#[test]
+fn a_node_with_a_new_disk_is_not_ready_before_it_was_compared_with_those_that_are_up() {
+    simulate(async {
+        let mut world = World::start(Plan::three(11)).await;
+        fill(&world, &keys(5)).await;
+        come_back_empty(&mut world, "b").await;
+        // Its exchanges are held up for a while.
+        let worker = |world: &World| world.node("b").plant_panic("AntiEntropyWorker", 0);
+        for _ in 0..5 {
+            worker(&world);
+        }
+        let began = Instant::now();
+        world.ready().await;
+        let peers = world.node("b").anti_entropy().peers;
+        let compared = peers.iter().filter(|peer| peer.compared_ms.is_some());
+        assert_eq!(compared.count(), 2, "{peers:?}");
+        assert!(began.elapsed().as_secs() < 5);
+    });
 }
 
 #[test]
