@@ -43,8 +43,12 @@ pub struct ShardSync {
 /// What one shard knows of one shard of a peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerSync {
-    /// When all that they share was last compared.
+    /// When this node last compared all that they share.
     pub compared: Option<Instant>,
+    /// When the peer last did.
+    pub served: Option<Instant>,
+    /// Keys that this node mended with it.
+    pub mended: u64,
     /// Partitions that differ, and since when that is known.
     pub diverged: BTreeMap<PartitionId, Instant>,
 }
@@ -84,6 +88,10 @@ pub struct PeerSyncReport {
     /// How long ago all that is shared was last compared by this node, in milliseconds; `None` if
     /// the peer has led all comparisons so far.
     pub compared_ms: Option<u64>,
+    /// How long ago it was last compared by either of the two, in milliseconds.
+    pub exchanged_ms: Option<u64>,
+    /// Keys that were mended in exchanges that this node led, since its start.
+    pub mended: u64,
     /// Partitions that differ.
     pub diverged: Vec<DivergedReport>,
 }
@@ -139,13 +147,15 @@ impl AntiEntropyReport {
 
 impl PeerSyncReport {
     fn of(name: String) -> Self {
-        Self { name, compared_ms: None, diverged: Vec::new() }
+        Self { name, compared_ms: None, exchanged_ms: None, mended: 0, diverged: Vec::new() }
     }
 
     /// Adds what one shard knows; the comparison that is longest ago counts.
     fn add(&mut self, sync: &PeerSync, now: Instant) {
-        let compared = sync.compared.map(|at| whole_millis(now.since(at)));
-        self.compared_ms = self.compared_ms.max(compared);
+        let ago = |at: Instant| whole_millis(now.since(at));
+        self.compared_ms = self.compared_ms.max(sync.compared.map(ago));
+        self.exchanged_ms = self.exchanged_ms.max(sync.compared.max(sync.served).map(ago));
+        self.mended += sync.mended;
         let diverged = sync.diverged.iter().map(|(partition, since)| DivergedReport {
             partition: partition.0,
             since_ms: whole_millis(now.since(*since)),

@@ -151,6 +151,7 @@ impl AntiEntropyWorker {
             (Step::StoreHere(Some(own)), _) if stored => self.store_there(peer, mend, own),
             (Step::StoreHere(None) | Step::StoreThere, _) if stored => {
                 self.sync.mended += 1;
+                self.past.entry(peer).or_default().mended += 1;
                 self.mended(peer, &mend);
             }
             (Step::ReadTheirs(_), Read::Same) => self.mended(peer, &mend),

@@ -73,6 +73,16 @@ pub struct AntiEntropyWorker {
     /// What the shard lacks and what it owes.
     ledger: LedgerRead,
     sync: ShardSync,
+    /// With whom something was compared or mended since the node started.
+    past: BTreeMap<PeerShard, Past>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Past {
+    /// When the peer last compared all that is shared.
+    served: Option<Instant>,
+    /// Keys that were mended.
+    mended: u64,
 }
 
 struct Lane {
@@ -103,6 +113,7 @@ impl AntiEntropyWorker {
             calm: LATE,
             ledger: LedgerRead::default(),
             sync,
+            past: BTreeMap::new(),
         }
     }
 
@@ -240,8 +251,11 @@ impl AntiEntropyWorker {
         let mut peers: BTreeMap<PeerShard, PeerSync> = BTreeMap::new();
         for (number, lane) in &self.lanes {
             for node in &lane.peers {
+                let peer = (*node, *number);
+                let Past { served, mended } = self.past.get(&peer).copied().unwrap_or_default();
                 let compared = lane.schedule.compared(*node);
-                peers.insert((*node, *number), PeerSync { compared, diverged: BTreeMap::new() });
+                let diverged = BTreeMap::new();
+                peers.insert(peer, PeerSync { compared, served, mended, diverged });
             }
             for (node, partition, since) in lane.schedule.diverged() {
                 let peer = peers.entry((node, *number)).or_default();
@@ -280,7 +294,8 @@ impl Supervised for AntiEntropyWorker {
         // An answer to a question from before the fall must meet no later one.
         let (tickets, mut sync) = (self.tickets, std::mem::take(&mut self.sync));
         sync.peers.clear();
-        *self = Self { tickets, sync, ..Self::new(self.me.clone(), Rc::clone(&self.shard)) };
+        let past = std::mem::take(&mut self.past);
+        *self = Self { tickets, sync, past, ..Self::new(self.me.clone(), Rc::clone(&self.shard)) };
     }
 }
 
@@ -311,6 +326,7 @@ impl Handler<Told<ExchangeServed>> for AntiEntropyWorker {
 
     fn handle(&mut self, told: Told<ExchangeServed>, _: &mut Self::Context) {
         let (ExchangeServed { peer: (node, lane) }, _handling) = self.me.open(told);
+        self.past.entry((node, lane)).or_default().served = Some(self.now());
         self.plan(lane, ScheduleEvent::Served(node));
     }
 }
