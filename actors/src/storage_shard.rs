@@ -34,6 +34,7 @@ use self::{
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
+    gossip_membership::SAMPLE,
     ledger_file::OpenedLedger,
     messages::storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
     replica_trees::{BuildTrees, ReplicaTrees},
@@ -388,6 +389,7 @@ impl Actor for StorageShard {
             shard.settle(false);
             shard.tell_doubts();
         });
+        context.run_interval(SAMPLE, |shard, _| shard.tell_sample());
         self.settle(false);
         self.judge();
         self.me.tell(BuildTrees);
