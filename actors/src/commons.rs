@@ -23,6 +23,7 @@ use crate::{
     front::Front,
     gossip_membership::GossipMembership,
     meter::Roster,
+    read_repairer::RepairCounts,
     ring_manager::RingManager,
     settings::Settings,
     storage_shard::StorageShard,
@@ -57,6 +58,8 @@ pub struct Commons {
     pub requests_watched: AtomicU64,
     /// Ring, buckets, addresses.
     pub cluster: Published<ClusterView>,
+    /// What reads had repaired.
+    pub read_repairs: RepairCounts,
     /// Who is up.
     pub members: Published<MemberView>,
     /// How many shards each peer has, once a handshake told.
@@ -140,6 +143,7 @@ impl Commons {
             roster: Roster::default(),
             requests_watched: AtomicU64::new(0),
             cluster: Published::new(view),
+            read_repairs: RepairCounts::default(),
             members: Published::new(members),
             peer_shards: DashMap::new(),
             met: DashMap::new(),

@@ -76,7 +76,8 @@ fn partitions_line(peer: &PeerSyncReport) -> Option<String> {
 
 /// What the node says of itself.
 fn own_lines(report: &AntiEntropyReport) -> Vec<String> {
-    let AntiEntropyReport { node, incomplete, quarantined, clashes, owed, .. } = report;
+    let AntiEntropyReport { node, incomplete, quarantined, clashes, owed, read_repairs, .. } =
+        report;
     let mut lines = Vec::new();
     if *incomplete > 0 {
         lines.push(format!(
@@ -100,11 +101,19 @@ fn own_lines(report: &AntiEntropyReport) -> Vec<String> {
     if lines.is_empty() {
         lines.push(format!("{node} lacks nothing that it knows of."));
     }
+    if read_repairs.sent + read_repairs.shed > 0 {
+        lines.push(format!(
+            "Reads through {node} repaired {} times, and left {} to the next exchange.",
+            read_repairs.sent, read_repairs.shed
+        ));
+    }
     lines
 }
 
 #[cfg(test)]
 mod tests {
+    use henge_actors::reports::ReadRepairReport;
+
     use super::*;
 
     fn report() -> AntiEntropyReport {
@@ -131,6 +140,7 @@ mod tests {
             incomplete: 2,
             quarantined: 1,
             owed: vec!["node-d".to_owned()],
+            read_repairs: ReadRepairReport { sent: 3, joined: 2, shed: 1 },
         }
     }
 
@@ -147,6 +157,10 @@ mod tests {
         assert!(lines[5].starts_with("1 damaged records of node-a"), "{painted}");
         assert_eq!(lines[6], "To be compared as soon as they are back: node-d.");
         let last = "Partitions that differ with node-c: 0 (1m 1s), 1 (1m 1s)";
-        assert!(lines[7].starts_with(last) && lines[7].ends_with(" and 2 more."), "{painted}");
+        assert_eq!(
+            lines[7],
+            "Reads through node-a repaired 3 times, and left 1 to the next exchange."
+        );
+        assert!(lines[8].starts_with(last) && lines[8].ends_with(" and 2 more."), "{painted}");
     }
 }
