@@ -83,6 +83,36 @@ pub struct AntiEntropyReport {
     pub owed: Vec<String>,
     /// What reads found homes to lack, and had sent to them.
     pub read_repairs: ReadRepairReport,
+    /// What it found when it read its own records again.
+    pub scrub: ScrubReport,
+}
+
+/// What a node found since its start when it read its own records again, unasked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubReport {
+    /// Records that were read.
+    pub records: u64,
+    /// Records of which it was news that they do not hold.
+    pub damaged: u64,
+    /// Partitions whose trees did not match their records: each is an alarm.
+    pub mismatched: u64,
+}
+
+/// The numbers of a [`ScrubReport`], as the shards count them.
+#[derive(Debug, Default)]
+pub struct ScrubCounts {
+    records: AtomicU64,
+    damaged: AtomicU64,
+    mismatched: AtomicU64,
+}
+
+impl ScrubCounts {
+    /// Counts what one step found.
+    pub fn add(&self, records: u64, damaged: u64, mismatched: u64) {
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.damaged.fetch_add(damaged, Ordering::Relaxed);
+        self.mismatched.fetch_add(mismatched, Ordering::Relaxed);
+    }
 }
 
 /// Read repairs that a node wanted since its start.
@@ -137,6 +167,7 @@ impl AntiEntropyReport {
             quarantined: 0,
             owed: Vec::new(),
             read_repairs: ReadRepairReport::of(&commons.read_repairs),
+            scrub: ScrubReport::of(&commons.scrub),
         };
         let mut peers: BTreeMap<String, PeerSyncReport> = BTreeMap::new();
         let mut owed = BTreeSet::new();
@@ -164,10 +195,20 @@ impl AntiEntropyReport {
 
 impl ReadRepairReport {
     fn of(counts: &RepairCounts) -> Self {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let RepairCounts { sent, joined, shed } = counts;
         Self { sent: count(sent), joined: count(joined), shed: count(shed) }
     }
+}
+
+impl ScrubReport {
+    fn of(counts: &ScrubCounts) -> Self {
+        let ScrubCounts { records, damaged, mismatched } = counts;
+        Self { records: count(records), damaged: count(damaged), mismatched: count(mismatched) }
+    }
+}
+
+fn count(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 impl PeerSyncReport {

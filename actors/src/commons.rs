@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::{
     actor_ref::ActorRef,
     admission::Admission,
-    anti_entropy_report::ShardSync,
+    anti_entropy_report::{ScrubCounts, ShardSync},
     anti_entropy_worker::AntiEntropyWorker,
     environment::Environment,
     front::Front,
@@ -60,6 +60,8 @@ pub struct Commons {
     pub cluster: Published<ClusterView>,
     /// What reads had repaired.
     pub read_repairs: RepairCounts,
+    /// What was read again unasked.
+    pub scrub: ScrubCounts,
     /// Who is up.
     pub members: Published<MemberView>,
     /// How many shards each peer has, once a handshake told.
@@ -144,6 +146,7 @@ impl Commons {
             requests_watched: AtomicU64::new(0),
             cluster: Published::new(view),
             read_repairs: RepairCounts::default(),
+            scrub: ScrubCounts::default(),
             members: Published::new(members),
             peer_shards: DashMap::new(),
             met: DashMap::new(),

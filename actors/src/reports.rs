@@ -12,7 +12,7 @@ use henge_kernel::{
 use serde::{Deserialize, Serialize};
 
 pub use crate::anti_entropy_report::{
-    AntiEntropyReport, DivergedReport, PeerSyncReport, ReadRepairReport,
+    AntiEntropyReport, DivergedReport, PeerSyncReport, ReadRepairReport, ScrubReport,
 };
 use crate::{
     commons::{Commons, Phase},

@@ -36,7 +36,7 @@ use crate::{
     events::STORAGE,
     ledger_file::OpenedLedger,
     messages::storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
-    replica_trees::{BuildTrees, ReplicaTrees},
+    replica_trees::{BuildTrees, ReplicaTrees, SCRUB_EVERY},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     wire::{Minted, PeerReply},
@@ -388,6 +388,7 @@ impl Actor for StorageShard {
             shard.settle(false);
             shard.tell_doubts();
         });
+        context.run_interval(SCRUB_EVERY, |shard, _| shard.scrub());
         self.settle(false);
         self.judge();
         self.me.tell(BuildTrees);
