@@ -26,7 +26,7 @@
 //! | `PeerJudged` | `Front` | `PeerLink` | |
 //! | `GossipArrived` | `PeerLink` | `GossipMembership` | `Gossip` |
 //! | `PeerMet` | the endpoint | `GossipMembership` | |
-//! | `StorageChanged` | `StorageShard` | `GossipMembership` | |
+//! | `StorageSampled` | `StorageShard` | `GossipMembership` | |
 //! | `LeaveCluster` | `Node` | `GossipMembership` | |
 //! | `SetBucket` | `NodeHandle` | `RingManager` | |
 //! | `RegistersArrived` `RegisterAnswered` | `PeerLink` | `RingManager` | `Registers` `RegisterAnswered` |

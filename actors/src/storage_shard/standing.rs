@@ -23,7 +23,7 @@ use crate::{
     ledger_file::{LedgerFile, OpenedLedger},
     messages::{
         anti_entropy_worker::{LedgerRead, PartitionDirty},
-        gossip_membership::StorageChanged,
+        gossip_membership::{StorageSample, StorageSampled},
         storage_shard::{ReadLedger, ReplicasEqual},
     },
     replica_trees::{BuildTrees, Scrubbed},
@@ -201,12 +201,23 @@ impl StorageShard {
             error!(target: STORAGE, shard = self.shard.index, %cause, "the log takes no more writes");
             self.shard.commons.poison_storage();
         }
-        let state = match (poisoned, self.standing.doubtful) {
-            (Some(_), _) => StorageState::Poisoned,
-            (None, Some((_, true))) => StorageState::Incomplete,
-            (None, _) => StorageState::Ok,
+        self.tell_sample();
+    }
+
+    /// Tells the node how the storage is.
+    pub(super) fn tell_sample(&self) {
+        let (counts, poisoned) = (self.engine.counts(), self.engine.poisoned().is_some());
+        let sample = StorageSample {
+            state: match self.standing.doubtful {
+                _ if poisoned => StorageState::Poisoned,
+                Some((_, true)) => StorageState::Incomplete,
+                _ => StorageState::Ok,
+            },
+            keys: counts.keys,
+            disk_bytes: counts.log_bytes,
+            hints: self.hints.homes().collect(),
         };
-        self.shard.tell_membership(StorageChanged { shard: self.shard.index, state });
+        self.shard.tell_membership(StorageSampled { shard: self.shard.index, sample });
     }
 }
 
