@@ -11,7 +11,9 @@ use henge_kernel::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use crate::anti_entropy_report::{AntiEntropyReport, DivergedReport, PeerSyncReport};
+pub use crate::anti_entropy_report::{
+    AntiEntropyReport, DivergedReport, PeerSyncReport, ReadRepairReport, ScrubReport,
+};
 use crate::{
     commons::{Commons, Phase},
     completeness::yet_to_compare,

@@ -22,6 +22,7 @@ use crate::{
     messages::gossip_membership::StorageSampled,
     meter::Meter,
     peer_link::PeerLink,
+    read_repairer::ReadRepairer,
     storage_shard::StorageShard,
     supervision::{Child, Guardian},
     transport::Link,
@@ -47,6 +48,7 @@ pub struct Shard {
     storage: OnceCell<ActorRef<StorageShard>>,
     handoff: OnceCell<ActorRef<HintedHandoffQueue>>,
     anti_entropy: OnceCell<ActorRef<AntiEntropyWorker>>,
+    read_repairer: OnceCell<ActorRef<ReadRepairer>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
     /// All coordinators of the shard are measured as one.
     coordinators: Arc<Meter>,
@@ -76,6 +78,7 @@ impl Shard {
             storage: OnceCell::new(),
             handoff: OnceCell::new(),
             anti_entropy: OnceCell::new(),
+            read_repairer: OnceCell::new(),
             tails,
             unread,
             idle: RefCell::default(),
@@ -115,6 +118,18 @@ impl Shard {
     /// The shard's storage.
     pub fn storage(&self) -> &ActorRef<StorageShard> {
         self.storage.get().unwrap_or_else(|| unreachable!("the storage is started first"))
+    }
+
+    /// Names who sends the shard's read repairs, once.
+    pub fn set_read_repairer(&self, repairer: ActorRef<ReadRepairer>) {
+        let first = self.read_repairer.set(repairer).is_ok();
+        debug_assert!(first, "a shard has one repairer");
+    }
+
+    /// Who sends the shard's read repairs.
+    pub fn read_repairer(&self) -> &ActorRef<ReadRepairer> {
+        let repairer = self.read_repairer.get();
+        repairer.unwrap_or_else(|| unreachable!("the repairer is started before the endpoint"))
     }
 
     /// Names the shard's queue of hints, once.

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use henge_kernel::{
     anti_entropy::Trust,
     causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
-    coordination::{Failure, Generation, RequestError},
+    coordination::{Failure, Generation},
     handoff::HintIndex,
     id::{NodeId, ShardUid},
     key::{Key, Token},
@@ -27,7 +27,7 @@ use henge_kernel::{
 use tracing::{error, warn};
 
 use self::{
-    batch::{Answer, Batch, Encoded, Waiting, stored_digest},
+    batch::{Answer, Batch, Encoded, Waiting, refusal, stored_digest},
     durable::Awaited,
     standing::Standing,
 };
@@ -37,7 +37,7 @@ use crate::{
     gossip_membership::SAMPLE,
     ledger_file::OpenedLedger,
     messages::storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
-    replica_trees::{BuildTrees, ReplicaTrees},
+    replica_trees::{BuildTrees, ReplicaTrees, SCRUB_EVERY},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     wire::{Minted, PeerReply},
@@ -366,17 +366,6 @@ impl StorageShard {
     }
 }
 
-/// What an asker hears of an error of the engine, nothing having been written.
-fn refusal(error: &StorageError) -> PeerReply {
-    match error {
-        StorageError::Corrupt { .. } => PeerReply::Failed(Failure::Corrupt),
-        StorageError::Full { needed } => {
-            PeerReply::Refused(RequestError::StorageFull { free: 0, needed: *needed })
-        }
-        _ => PeerReply::Failed(Failure::Refused),
-    }
-}
-
 impl Actor for StorageShard {
     type Context = Context<Self>;
 
@@ -387,6 +376,7 @@ impl Actor for StorageShard {
             shard.settle(false);
             shard.tell_doubts();
         });
+        context.run_interval(SCRUB_EVERY, |shard, _| shard.scrub());
         context.run_interval(SAMPLE, |shard, _| shard.tell_sample());
         self.settle(false);
         self.judge();

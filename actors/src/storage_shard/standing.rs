@@ -3,7 +3,7 @@
 //! A doubt is on the disk before anything is answered or written on top of it. The worker is told
 //! of it once there are trees to compare; it says what it found equal, and how much it knew then.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::Handler;
 use henge_kernel::{
@@ -22,11 +22,11 @@ use crate::{
     events::{ANTI_ENTROPY, STORAGE},
     ledger_file::{LedgerFile, OpenedLedger},
     messages::{
-        anti_entropy_worker::LedgerRead,
+        anti_entropy_worker::{LedgerRead, PartitionDirty},
         gossip_membership::{StorageSample, StorageSampled},
         storage_shard::{ReadLedger, ReplicasEqual},
     },
-    replica_trees::BuildTrees,
+    replica_trees::{BuildTrees, Scrubbed},
     storage::{Sequence, StorageError},
 };
 
@@ -165,6 +165,32 @@ impl StorageShard {
         self.standing.doubtful = (!self.standing.ledger.is_clear()).then_some((since, told));
         if before != self.standing.doubtful.is_some_and(|(_, told)| told) {
             self.judge();
+        }
+    }
+
+    /// Reads a stretch of the records again, if clients leave time for it.
+    pub(super) fn scrub(&mut self) {
+        if self.shard.is_busy() {
+            return;
+        }
+        self.write_batch();
+        let commons = Arc::clone(&self.shard.commons);
+        let cluster = commons.cluster.load();
+        let Scrubbed { records, damaged, mismatched } =
+            self.trees.scrub(self.engine.as_ref(), &cluster);
+        let news = damaged.iter().filter(|key| !self.trees.is_damaged(key)).count() as u64;
+        commons.scrub.add(records, news, mismatched.len() as u64);
+        for key in &damaged {
+            // What cannot be noted is found again in the next round.
+            let _ = self.distrust(key);
+        }
+        for partition in mismatched {
+            error!(target: ANTI_ENTROPY, node = commons.name(), partition = partition.0, "a tree did not match its records");
+            for peer in cluster.ring.homes(partition, cluster.n_max()) {
+                if let Some(worker) = self.shard.anti_entropy() {
+                    worker.tell(PartitionDirty { partition, peer: *peer });
+                }
+            }
         }
     }
 
