@@ -53,7 +53,8 @@ enum Writes {
     Twice,
 }
 
-/// Writers that put, and read what they have put.
+/// Writers that put, and read what they have put. They need a thread of their own: a test blocks its
+/// while it waits for a node.
 struct Load {
     done: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
@@ -169,7 +170,7 @@ async fn kill_and_restart(cluster: &mut Cluster, victim: usize, load: &Load, req
     cluster.wait_judged(&others, victim, "up");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_node_killed_and_restarted_in_turn_fails_no_request() {
     let mut cluster = Cluster::started(&Plan::default());
     let client = connect(&cluster).await;
@@ -184,7 +185,7 @@ async fn each_node_killed_and_restarted_in_turn_fails_no_request() {
 }
 
 /// Prints its figures; `HENGE_TEST_SECONDS` makes it shorter or longer.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[ignore = "ten minutes: cargo test --release --test native -- --ignored --nocapture ten_minutes"]
 async fn ten_minutes_of_kills_lose_and_repeat_no_write() {
     let seconds = std::env::var("HENGE_TEST_SECONDS").ok();
@@ -206,7 +207,7 @@ async fn ten_minutes_of_kills_lose_and_repeat_no_write() {
 }
 
 /// When it wakes up it finds puts that were repeated elsewhere meanwhile.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_node_that_stands_still_fails_no_request() {
     let mut cluster = Cluster::started(&Plan { shards: 2, ..Plan::default() });
     let client = connect(&cluster).await;
@@ -222,7 +223,7 @@ async fn a_node_that_stands_still_fails_no_request() {
     cluster.nodes[1].wait_end(PATIENCE);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_node_that_stops_in_order_is_seen_by_no_request() {
     let mut cluster = Cluster::started(&Plan::default());
     let client = connect(&cluster).await;
