@@ -1,7 +1,7 @@
 //! How far the replicas of a node and its peers are the same: what each shard publishes, and the
 //! report that is made of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use henge_kernel::{
     key::PartitionId,
@@ -55,6 +55,11 @@ pub struct AntiEntropyReport {
     pub mended: u64,
     /// Bytes of records that were moved to mend them.
     pub bytes: u64,
+    /// Bytes of all frames, both ways, with which this node brought replicas together: hints that
+    /// it delivered, and exchanges that it led, questions and answers.
+    pub traffic_bytes: u64,
+    /// Bytes that the trees of digests take in memory.
+    pub tree_bytes: u64,
     /// Dots that named two values: each is an alarm.
     pub clashes: u64,
 }
@@ -91,6 +96,8 @@ impl AntiEntropyReport {
             questions: 0,
             mended: 0,
             bytes: 0,
+            traffic_bytes: commons.background_bytes.load(Ordering::Relaxed),
+            tree_bytes: commons.tree_bytes.iter().map(|one| one.load(Ordering::Relaxed)).sum(),
             clashes: 0,
         };
         let mut peers: BTreeMap<String, PeerSyncReport> = BTreeMap::new();

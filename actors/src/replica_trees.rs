@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
+    sync::atomic::Ordering,
 };
 
 use actix::{Context, Handler};
@@ -328,6 +329,7 @@ impl Handler<Told<ExamineTrees>> for StorageShard {
         self.write_batch();
         let cluster = self.shard.commons.cluster.load();
         let answer = self.trees.answer(self.engine.as_ref(), &cluster, &question);
+        self.show_size(&question);
         reply.answer(answer.map_or(PeerReply::Failed(Failure::Refused), PeerReply::Trees));
     }
 }
@@ -353,6 +355,15 @@ impl Handler<Told<BuildTrees>> for StorageShard {
 }
 
 impl StorageShard {
+    /// Shows what the trees take, as often as their roots are compared.
+    fn show_size(&self, question: &TreeQuestion) {
+        let shown = self.shard.commons.tree_bytes.get(usize::from(self.shard.index));
+        if let (TreeQuestion::Roots(_) | TreeQuestion::Compare(_), Some(shown)) = (question, shown)
+        {
+            shown.store(self.trees.trees.memory_bytes() as u64, Ordering::Relaxed);
+        }
+    }
+
     /// The record of a key is damaged: the trees of its partition are built anew.
     pub(crate) fn distrust(&mut self, key: &Key) {
         let cluster = self.shard.commons.cluster.load();

@@ -75,7 +75,7 @@ impl Site {
 /// Some nodes: their files, and the processes that run.
 pub struct Cluster {
     pub nodes: Vec<ServeNode>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// One node: its file, its log lines, and its process while it runs.
@@ -115,7 +115,7 @@ impl Cluster {
         if sites.iter().any(|(_, site)| !site.listen.ip().is_loopback()) {
             issue_certificates(directory.path(), &sites);
         }
-        Self { nodes, _directory: directory }
+        Self { nodes, directory }
     }
 
     /// All three run and are ready.
@@ -134,6 +134,11 @@ impl Cluster {
             node.learn_address();
         }
         self.wait_ready();
+    }
+
+    /// Where the certificates are.
+    pub fn tls_dir(&self) -> PathBuf {
+        self.directory.path().join("tls")
     }
 
     pub fn wait_ready(&self) {
