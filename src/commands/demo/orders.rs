@@ -89,7 +89,7 @@ impl<'a> Orders<'a> {
         };
         stage.step("What was kept for others comes home", drain).await?;
         let equal = async |scene: &mut Scene| {
-            scene.show(&self.replica(self.sides[0], &self.name_of(self.sides[1], 0)));
+            scene.show(&replica(self.sides[0], &self.name_of(self.sides[1], 0)));
             for side in self.sides {
                 for number in 0..EACH {
                     let name = self.name_of(side, number);
@@ -108,14 +108,10 @@ impl<'a> Orders<'a> {
         kept(self.nodes).await
     }
 
-    fn replica(&self, node: &Member, name: &str) -> Request {
-        Request::get(node.http, format!("/v1/admin/replica/orders/{name}"))
-    }
-
     async fn is_equal(&self, name: &str) -> Result<Option<()>, Unmet> {
         let mut homes = Vec::new();
         for node in self.nodes {
-            let report = answer_to(&self.replica(node, name)).await?.json();
+            let report = answer_to(&replica(node, name)).await?.json();
             if report["home"] == true {
                 homes.push(report["digest"].clone());
             }
@@ -124,6 +120,10 @@ impl<'a> Orders<'a> {
             homes.len() == usize::from(HOMES) && homes.iter().all(serde_json::Value::is_string);
         Ok((all && homes.windows(2).all(|pair| pair[0] == pair[1])).then_some(()))
     }
+}
+
+fn replica(node: &Member, name: &str) -> Request {
+    Request::get(node.http, format!("/v1/admin/replica/orders/{name}"))
 }
 
 const HINTS: &str = "/v1/admin/hints";
