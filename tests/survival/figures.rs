@@ -6,7 +6,7 @@
 //! cargo bench --bench survive -- --keys 1000000 --divergent 100000       # a quarter of an hour
 //! ```
 //!
-//! 1. Halves of two and three nodes for 20 s: the share of puts that each side serves.
+//! 1. Halves of two and three nodes for 20 s (`--halves`): the share of puts that each side serves.
 //! 2. Halves again: `--divergent` keys are written on one side, beside `--keys` that all have. Then
 //!    the heal: the time until all replicas are equal, the bytes that nodes exchanged for it, and
 //!    how long paced clients of other keys waited meanwhile.
@@ -37,8 +37,6 @@ use tokio::task::{LocalSet, spawn_local};
 use processes::{Cluster, Plan, ServeNode, Site, expect, until};
 
 const VALUE_BYTES: usize = 1024;
-/// How long halves last while their clients are counted.
-const HALVES: Duration = Duration::from_secs(20);
 /// The first moments of a cut, in which nobody knows of it.
 const FIRST: Duration = Duration::from_secs(5);
 /// Within this everything is equal again, or the bench fails.
@@ -49,6 +47,9 @@ const LOOKED_AT: usize = 1000;
 const PACED: (usize, Duration) = (8, Duration::from_millis(20));
 /// How long they are measured while all is well.
 const CALM: Duration = Duration::from_secs(10);
+/// What nodes count: bytes of all that brings replicas together, those of records that exchanges
+/// moved, and the keys.
+const COUNTED: [&str; 3] = ["traffic_bytes", "bytes", "mended"];
 /// The numbers of the nodes on each side.
 const SIDES: [&[usize]; 2] = [&[0, 1], &[2, 3, 4]];
 
@@ -59,11 +60,12 @@ fn main() {
         at.map_or(default, |at| arguments[at + 1].parse().expect("a number"))
     };
     let (keys, divergent) = (number("--keys", 10_000), number("--divergent", 1_000));
+    let halves = Duration::from_secs(number("--halves", 20) as u64);
     let sites: Vec<_> = (0..5).map(|_| Site::loopback(1)).collect();
     let mut cluster = Cluster::planned_at(&Plan::default(), &sites);
     cluster.start();
     println!("five nodes, n = 3, values of {VALUE_BYTES} bytes");
-    serve_in_halves(&cluster);
+    serve_in_halves(&cluster, halves);
     let client = Native::connect(&cluster, &sites);
     client.fill(keys);
     wait_for_no_hints(&cluster);
@@ -102,7 +104,7 @@ impl Share {
     }
 }
 
-fn serve_in_halves(cluster: &Cluster) {
+fn serve_in_halves(cluster: &Cluster, span: Duration) {
     let shares = [Share::default(), Share::default()];
     cut(cluster);
     let began = Instant::now();
@@ -110,7 +112,7 @@ fn serve_in_halves(cluster: &Cluster) {
         for (number, node) in cluster.nodes.iter().enumerate() {
             for (share, w) in shares.iter().zip(1..) {
                 scope.spawn(move || {
-                    put_for(HALVES, began, node, share, &format!("{number}-{w}?w={w}"));
+                    put_for(span, began, node, share, &format!("{number}-{w}?w={w}"));
                 });
             }
         }
@@ -144,25 +146,27 @@ fn heal(cluster: &Cluster, client: &Native, keys: usize, divergent: usize) {
     cut(cluster);
     let names: Vec<String> = (0..divergent).map(|number| format!("divergent-{number}")).collect();
     write_on_one_side(cluster, &names);
-    let before = report(cluster, "traffic_bytes");
-    let (healed, took, meanwhile) = thread::scope(|scope| {
+    let before = COUNTED.map(|name| report(cluster, name));
+    let (took, meanwhile) = thread::scope(|scope| {
         cluster.nodes.iter().for_each(ServeNode::heal);
         let healed = Instant::now();
         let paced = scope.spawn(|| client.pace(|_| stop.load(Ordering::Relaxed)));
         let took = wait_until_equal(cluster, &names, healed);
         stop.store(true, Ordering::Relaxed);
-        (healed, took, paced.join().unwrap())
+        (took, paced.join().unwrap())
     });
-    let moved = report(cluster, "traffic_bytes") - before;
+    let [moved, by_exchange, mended] =
+        std::array::from_fn(|at| report(cluster, COUNTED[at]) - before[at]);
+    let stay = sample(&names).all(|name| is_equal(cluster, name));
+    assert!(stay, "they stay equal");
     let minimum = lacking_bytes(cluster, &names);
     println!(
         "heal with {divergent} divergent keys beside {keys}: all replicas equal after {took:.1?}"
     );
     println!(
-        "  bytes between nodes: {moved}, {:.2} times the {minimum} that homes lacked; {} keys \
-         mended by anti-entropy, the others by hints",
+        "  bytes between nodes: {moved}, {:.2} times the {minimum} that homes lacked; {mended} times \
+         anti-entropy mended a key, with {by_exchange} bytes; the others came as hints",
         figure(moved) / figure(minimum),
-        report(cluster, "mended"),
     );
     let [calm, meanwhile] = [calm, meanwhile].map(quantiles);
     println!(
@@ -170,7 +174,7 @@ fn heal(cluster: &Cluster, client: &Native, keys: usize, divergent: usize) {
          p99 {:.2} times",
         calm[0],
         calm[1],
-        healed.elapsed(),
+        took,
         meanwhile[0],
         meanwhile[1],
         meanwhile[1].as_secs_f64() / calm[1].as_secs_f64(),
@@ -199,9 +203,8 @@ fn write_on_one_side(cluster: &Cluster, names: &[String]) {
 /// How long after the heal all was equal: no hint is left, no pair of nodes knows a difference since
 /// it last compared, and the replicas that are looked at are the same.
 fn wait_until_equal(cluster: &Cluster, names: &[String], healed: Instant) -> Duration {
-    let sample = names.iter().step_by(names.len().div_ceil(LOOKED_AT));
-    let mut apart: Vec<&String> = sample.clone().collect();
-    let equal = until(EQUAL_WITHIN, "all replicas are equal", || {
+    let mut apart: Vec<&String> = sample(names).collect();
+    until(EQUAL_WITHIN, "all replicas are equal", || {
         let (since, at) = (healed.elapsed(), Instant::now());
         let is_whole = hints(cluster) == 0 && in_sync(cluster, since);
         if !is_whole {
@@ -209,9 +212,11 @@ fn wait_until_equal(cluster: &Cluster, names: &[String], healed: Instant) -> Dur
         }
         apart.retain(|name| !is_equal(cluster, name));
         apart.is_empty().then(|| at.duration_since(healed))
-    });
-    assert!(sample.clone().all(|name| is_equal(cluster, name)), "and they stay so");
-    equal
+    })
+}
+
+fn sample(names: &[String]) -> impl Iterator<Item = &String> {
+    names.iter().step_by(names.len().div_ceil(LOOKED_AT))
 }
 
 /// Whether all pairs of nodes have compared what they share since the heal, and found nothing that is
@@ -220,7 +225,7 @@ fn in_sync(cluster: &Cluster, since_heal: Duration) -> bool {
     let mut last: BTreeMap<[String; 2], (u64, bool)> = BTreeMap::new();
     for report in cluster.nodes.iter().map(anti_entropy) {
         for peer in report["peers"].as_array().unwrap() {
-            let mut pair = [&report["node"], &peer["name"]].map(|name| name.to_string());
+            let mut pair = [&report["node"], &peer["name"]].map(ToString::to_string);
             pair.sort_unstable();
             let diverged = peer["diverged"].as_array().is_none_or(|all| !all.is_empty());
             let compared = (peer["compared_ms"].as_u64().unwrap_or(u64::MAX), diverged);
