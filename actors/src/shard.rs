@@ -21,7 +21,7 @@ use crate::{
     deadline_wheel::DeadlineWheel,
     hinted_handoff_queue::HintedHandoffQueue,
     links::Links,
-    messages::gossip_membership::StorageChanged,
+    messages::gossip_membership::StorageSampled,
     meter::Meter,
     peer_link::PeerLink,
     storage_shard::StorageShard,
@@ -182,10 +182,10 @@ impl Shard {
         Child::start(self.guardian(), meter, |me| ClientLink::new(me, Rc::clone(self), link))
     }
 
-    /// Tells membership what became of the storage, if it is there already.
-    pub fn tell_membership(&self, changed: StorageChanged) {
+    /// Tells membership how the storage is, if it is there already.
+    pub fn tell_membership(&self, sampled: StorageSampled) {
         if let Some(membership) = self.commons.membership.get() {
-            membership.tell(changed);
+            membership.tell(sampled);
         }
     }
 }

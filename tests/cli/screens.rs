@@ -5,7 +5,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     at, bare, feed, henge,
@@ -33,12 +33,19 @@ fn status_has_a_line_a_node_and_says_what_it_means() {
         assert!(line.starts_with(&format!("  UN  {name} ")), "{line}");
     }
     assert_eq!(lines[5..], ["All nodes are up."]);
+    henge(&cluster.nodes[0], &["put", "carts", "ada", "milk", "--w", "3"]).ends(0);
+    eventually("the key is counted", || {
+        let status = henge(&cluster.nodes[0], &["status"]);
+        status.text().lines().skip(2).take(3).all(|line| line.contains(" %     1  "))
+    });
     cluster.nodes.pop().unwrap().stop();
     eventually("one is down", || {
         henge(&cluster.nodes[0], &["status"]).text().contains("  DN  node-c ")
     });
     let down = henge(&cluster.nodes[0], &["status"]).ends(0);
     assert!(down.text().contains("node-c is down: "), "{down:?}");
+    let unknown = down.text().lines().any(|line| line.contains("node-c") && line.contains("  ?  "));
+    assert!(unknown, "{down:?}");
     assert!(!down.text().contains('\x1b'), "no colours on a pipe");
     let coloured = henge(&cluster.nodes[0], &["status", "--color", "always"]).ends(0);
     assert!(coloured.text().contains("\x1b[31mDN\x1b[0m"), "{coloured:?}");
@@ -90,6 +97,29 @@ fn hints_are_those_of_the_node_that_is_asked() {
     let shown = henge(node, &["hints"]).ends(0);
     assert_eq!(shown.text(), "node-b keeps nothing for other nodes.\n");
     assert_eq!(henge(node, &["hints", "--json"]).ends(0).json()["node"], "node-b");
+}
+
+#[test]
+fn the_repair_screen_shows_each_peer_and_when_it_was_compared() {
+    let cluster = Cluster::of_three();
+    let node = &cluster.nodes[0];
+    eventually("all are compared", || {
+        let shown = henge(node, &["repair"]).ends(0);
+        shown.text().matches("in sync").count() == 2
+    });
+    let shown = henge(node, &["repair"]).ends(0);
+    for (line, name) in shown.text().lines().skip(1).zip(["node-b", "node-c"]) {
+        assert!(line.contains(name) && line.contains(" ago"), "{shown:?}");
+    }
+    assert!(shown.text().ends_with("node-a lacks nothing that it knows of.\n"), "{shown:?}");
+    let document = henge(node, &["repair", "--json"]).ends(0).json();
+    let peer = &document["peers"][0];
+    assert_eq!((&document["node"], &document["incomplete"]), (&"node-a".into(), &0.into()));
+    assert_eq!((&peer["name"], &peer["diverged"]), (&"node-b".into(), &json!([])));
+    assert!(peer["exchanged_ms"].is_u64() && peer["mended"] == 0, "{document}");
+    let single = Single::start();
+    let alone = henge(&single.node, &["repair"]).ends(0);
+    assert!(alone.text().starts_with("solo has met no node"), "{alone:?}");
 }
 
 #[test]

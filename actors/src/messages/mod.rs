@@ -26,14 +26,16 @@
 //! | `PeerJudged` | `Front` | `PeerLink` | |
 //! | `GossipArrived` | `PeerLink` | `GossipMembership` | `Gossip` |
 //! | `PeerMet` | the endpoint | `GossipMembership` | |
-//! | `StorageChanged` | `StorageShard` | `GossipMembership` | |
+//! | `StorageSampled` | `StorageShard` | `GossipMembership` | |
 //! | `LeaveCluster` | `Node` | `GossipMembership` | |
 //! | `SetBucket` | `NodeHandle` | `RingManager` | |
 //! | `RegistersArrived` `RegisterAnswered` | `PeerLink` | `RingManager` | `Registers` `RegisterAnswered` |
 //! | `PeerReached` | `PeerLink` | `RingManager` | |
 //! | `ExamineTrees` | `AntiEntropyWorker`, `PeerLink` | `StorageShard` | `Trees` |
 //! | `LinkChanged` `ExchangeServed` | `PeerLink` | `AntiEntropyWorker` | |
-//! | `PartitionDirty` | `StorageShard`, `Coordinator` | `AntiEntropyWorker` | |
+//! | `PartitionDirty` | `Coordinator` | `AntiEntropyWorker` | |
+//! | `LedgerRead` | `StorageShard` | `AntiEntropyWorker` | |
+//! | `ReadLedger` `ReplicasEqual` | `AntiEntropyWorker` | `StorageShard` | |
 //! | `ExchangeAnswered` | whoever holds its `ReplyTo` | `AntiEntropyWorker` | |
 //! | `CompareNow` | `NodeHandle` | `AntiEntropyWorker` | |
 //! | `ChildDown` | any child | `NodeSupervisor` | |
