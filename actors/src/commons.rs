@@ -78,6 +78,11 @@ pub struct Commons {
     pub workers: OnceLock<Vec<ActorRef<AntiEntropyWorker>>>,
     /// How far each shard and its peers are the same.
     pub anti_entropy: Vec<Published<ShardSync>>,
+    /// Bytes of all frames, both ways, with which this node brought replicas together: hints that
+    /// it delivered, and exchanges that it led.
+    pub background_bytes: AtomicU64,
+    /// Bytes that the trees of each shard take.
+    pub tree_bytes: Vec<AtomicU64>,
     /// On shard 0.
     pub membership: OnceLock<ActorRef<GossipMembership>>,
     /// On shard 0.
@@ -154,6 +159,8 @@ impl Commons {
             fronts: OnceLock::new(),
             storages: OnceLock::new(),
             workers: OnceLock::new(),
+            background_bytes: AtomicU64::new(0),
+            tree_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             anti_entropy: (0..shards).map(|_| Published::new(ShardSync::default())).collect(),
             membership: OnceLock::new(),
             ring_manager: OnceLock::new(),

@@ -185,6 +185,11 @@ impl ReplyTo {
         Self(Some(Whom::Peer { peer, link, correlation, _place: place }))
     }
 
+    /// Whether no client waits: it is about bringing replicas together.
+    pub fn is_background(&self) -> bool {
+        matches!(self.0, Some(Whom::Handoff { .. } | Whom::Worker { .. }))
+    }
+
     /// Answers.
     pub fn answer(mut self, reply: PeerReply) {
         self.send(reply);
