@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod anti_entropy;
+mod bad_times;
 mod buckets;
+mod clocks;
+mod deletes;
 mod determinism;
 mod embedding;
 mod failure;
 mod handoff;
 mod observing;
+mod overheard;
 mod requests;
 mod sloppy;
 mod soak;
