@@ -11,6 +11,7 @@ mod determinism;
 mod embedding;
 mod failure;
 mod handoff;
+mod impostors;
 mod observing;
 mod overheard;
 mod requests;
