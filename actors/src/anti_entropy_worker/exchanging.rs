@@ -86,6 +86,9 @@ impl AntiEntropyWorker {
         driver.run += 1;
         driver.number = self.ledger.number;
         driver.forget();
+        if self.leisure.is_over() {
+            self.feed(peer, ExchangeEvent::Paused);
+        }
         self.ask_own(peer, TreeQuestion::Roots(trees.clone()), Asked::Roots(trees));
     }
 
@@ -167,7 +170,7 @@ impl AntiEntropyWorker {
     /// What was asked is answered. Mending counts its keys whatever exchange they belong to.
     pub(super) fn on_answer(&mut self, waiting: Waiting, reply: PeerReply) {
         let Waiting { peer, run, asked, .. } = waiting;
-        self.mending -= usize::from(matches!(asked, Asked::Mend(_)));
+        self.mending -= u64::from(matches!(asked, Asked::Mend(_)));
         if self.drivers.get(&peer).is_none_or(|driver| driver.run != run) {
             return self.mend_more();
         }
