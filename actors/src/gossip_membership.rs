@@ -42,6 +42,8 @@ pub struct GossipMembership {
     /// How each shard's storage is; the worst state is the node's.
     storage: Vec<StorageSample>,
     sampled: Instant,
+    /// Whether its wall clock was found to be off at the last look.
+    skewed: bool,
 }
 
 impl GossipMembership {
@@ -54,7 +56,16 @@ impl GossipMembership {
         let storage = vec![StorageSample::default(); usize::from(shard.commons.shards)];
         let swim = Swim::new(settings_of(&shard), now);
         shard.commons.members.publish(swim.view().clone());
-        Self { me, shard, swim, effects: Vec::new(), timer: None, storage, sampled: now }
+        Self {
+            me,
+            shard,
+            swim,
+            effects: Vec::new(),
+            timer: None,
+            storage,
+            sampled: now,
+            skewed: false,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -148,6 +159,21 @@ impl GossipMembership {
             hints: hints_kept(&self.storage),
         };
         self.feed(context, SwimEvent::HealthSampled(health));
+        self.tell_skew();
+    }
+
+    /// Says when the wall clock turns out to be off its peers', and when it is right again.
+    fn tell_skew(&mut self) {
+        let skew = self.swim.view().clock_skew();
+        let own = self.shard.commons.name();
+        match skew {
+            Some(skew_ms) if !self.skewed => {
+                warn!(target: MEMBERSHIP, node = own, skew_ms, "the wall clock is off");
+            }
+            None if self.skewed => info!(target: MEMBERSHIP, node = own, "the wall clock is right"),
+            _ => {}
+        }
+        self.skewed = skew.is_some();
     }
 }
 
@@ -201,8 +227,9 @@ impl Actor for GossipMembership {
 
 impl Supervised for GossipMembership {
     fn restarting(&mut self, _: &mut Self::Context) {
-        let storage = std::mem::take(&mut self.storage);
-        *self = Self { storage, ..Self::new(self.me.clone(), Rc::clone(&self.shard)) };
+        let (storage, skewed) = (std::mem::take(&mut self.storage), self.skewed);
+        let fresh = Self::new(self.me.clone(), Rc::clone(&self.shard));
+        *self = Self { storage, skewed, ..fresh };
     }
 }
 

@@ -36,13 +36,13 @@ use crate::{
         peer_link::SendRequest,
         storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
     },
-    shard::Shard,
+    shard::{Leisure, Shard},
     wire::{PeerReply, PeerRequest},
 };
 
 /// How often the view of the members, the load and the deadlines are looked at.
 const TICK: Duration = Duration::from_millis(100);
-/// Bytes that one home may have been sent and not acknowledged.
+/// Bytes that one home may have been sent and not acknowledged, while clients ask for nothing.
 const WINDOW: u64 = 1 << 20;
 
 /// The actor.
@@ -51,8 +51,8 @@ pub struct HintedHandoffQueue {
     shard: Rc<Shard>,
     deliveries: BTreeMap<NodeId, Delivery>,
     effects: Vec<DeliveryEffect>,
-    /// Whether the clients of the shard leave no time for this.
-    paused: bool,
+    /// How much room the clients of the shard leave for this.
+    leisure: Leisure,
 }
 
 impl HintedHandoffQueue {
@@ -61,7 +61,7 @@ impl HintedHandoffQueue {
 
     /// A queue that has yet to hear what is kept.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
-        Self { me, shard, deliveries: BTreeMap::new(), effects: Vec::new(), paused: false }
+        Self { me, shard, deliveries: BTreeMap::new(), effects: Vec::new(), leisure: Leisure::FULL }
     }
 
     fn step(
@@ -123,14 +123,11 @@ impl HintedHandoffQueue {
     }
 
     fn tick(&mut self) {
-        let busy = self.shard.is_busy();
         let homes: Vec<NodeId> = self.deliveries.keys().copied().collect();
-        let turned = self.paused != busy;
-        self.paused = busy;
+        let before = std::mem::replace(&mut self.leisure, self.shard.leisure());
         for home in homes {
-            if turned {
-                let event = if busy { DeliveryEvent::Paused } else { DeliveryEvent::Resumed };
-                self.feed(home, event);
+            if self.leisure != before {
+                self.yield_to_clients(home);
             }
             self.feed(home, self.standing_of(home));
             self.step(home, |delivery, now, effects| {
@@ -139,6 +136,13 @@ impl HintedHandoffQueue {
                 }
             });
         }
+    }
+
+    /// Sends as much at a time as clients leave room for, and nothing if they leave none.
+    fn yield_to_clients(&mut self, home: NodeId) {
+        self.feed(home, DeliveryEvent::Window(self.leisure.share_of(WINDOW)));
+        let over = self.leisure.is_over();
+        self.feed(home, if over { DeliveryEvent::Paused } else { DeliveryEvent::Resumed });
     }
 
     /// The homes of a key beside the one that is away, as far as they are up.
@@ -167,9 +171,7 @@ impl HintedHandoffQueue {
         }
         let now = self.shard.commons.environment.clock.now();
         self.deliveries.insert(home, Delivery::new(now, home, WINDOW));
-        if self.paused {
-            self.feed(home, DeliveryEvent::Paused);
-        }
+        self.yield_to_clients(home);
         self.feed(home, self.standing_of(home));
     }
 }

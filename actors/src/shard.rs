@@ -56,6 +56,31 @@ pub struct Shard {
     clients: Arc<Meter>,
 }
 
+/// How much room clients leave for background work, in sixteenths: all of it while they ask for
+/// nothing, none once they take half of their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leisure(u64);
+
+impl Leisure {
+    /// Nobody asks for anything.
+    pub const FULL: Self = Self(16);
+
+    fn of(requests: u64, places: u64) -> Self {
+        let taken = requests.saturating_mul(2).saturating_mul(Self::FULL.0) / places.max(1);
+        Self(Self::FULL.0.saturating_sub(taken))
+    }
+
+    /// Whether there is none: what can wait does.
+    pub fn is_over(self) -> bool {
+        self.0 == 0
+    }
+
+    /// As much of `most` as is fitting, and nothing if there is no room at all.
+    pub fn share_of(self, most: u64) -> u64 {
+        if self.is_over() { 0 } else { (most / Self::FULL.0 * self.0).max(1) }
+    }
+}
+
 /// Requests of one shard that are answered but not finished; their values have the bound of those
 /// in flight.
 const TAILS_MAX: u64 = 8192;
@@ -149,10 +174,10 @@ impl Shard {
         self.links.peer((node, partition.shard(shards)))
     }
 
-    /// Whether clients take more than half of the places of the shard: what can wait does.
-    pub fn is_busy(&self) -> bool {
+    /// How much room the clients of the shard leave for what can wait.
+    pub fn leisure(&self) -> Leisure {
         let places = u64::from(self.commons.settings.limits.requests_in_flight_max);
-        self.commons.doors[usize::from(self.index)].requests() > places / 2
+        Leisure::of(self.commons.doors[usize::from(self.index)].requests(), places)
     }
 
     /// Names the shard's worker that compares and mends, once.

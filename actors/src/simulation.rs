@@ -6,6 +6,8 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 /// The meters of a node, for the bench that asks what they cost.
 pub use crate::meter::Roster;
+/// What nodes ask and answer each other, for tests that twist it.
+pub use crate::wire::{ForwardedWrite, PeerReply, PeerRequest, RequestFrame};
 
 /// A process in miniature: a future and all that it spawns, in a `LocalSet` of their own.
 ///

@@ -224,7 +224,7 @@ impl StorageShard {
         let digest = record.encode_replicated(&mut payload);
         let encoded = Bytes::copy_from_slice(&payload[own..]);
         if self.is_full_of_hints(stands_in_for, &key, payload.len()) {
-            return reply.answer(PeerReply::Failed(Failure::Refused));
+            return reply.answer(hints::NO_ROOM);
         }
         let (changed, kept_for) = (written.minted || marked, record.marks().to_vec());
         let generation = GENERATION;

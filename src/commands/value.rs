@@ -13,7 +13,8 @@ use henge_actors::{
 };
 use henge_kernel::{
     bucket::VALUE_BYTES_MAX,
-    causality::{Dot, InvalidDescription, Meta},
+    causality::{Dot, Meta},
+    violation::Violation,
 };
 
 use super::{
@@ -86,7 +87,7 @@ fn stdin() -> Result<Vec<u8>, Failure> {
 fn description(args: &PutArgs) -> Result<Value, Failure> {
     let content_type = args.content_type.as_deref().map(Into::into);
     let mut said = Value { bytes: Bytes::new(), content_type, meta: meta(&args.meta)? };
-    said.describe().map_err(|InvalidDescription { field, value, limit }| match field {
+    said.describe().map_err(|Violation { field, value, limit }| match &*field {
         "meta" => unfit_meta(format!("--meta is {value}; it must be {limit}")),
         _ => Failure::usage(
             "the value was not written",

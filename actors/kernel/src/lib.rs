@@ -2,7 +2,7 @@
 //!
 //! | module | rules |
 //! | --- | --- |
-//! | [`id`], [`key`], [`time`], [`machine`], [`units`], [`histogram`] | the words that all others use |
+//! | [`id`], [`key`], [`time`], [`machine`], [`units`], [`violation`], [`histogram`] | the words that all others use |
 //! | [`causality`] | which write has seen which: records, contexts, digests |
 //! | [`bucket`] | what a bucket promises, how that is set, how it travels |
 //! | [`ring`] | who is a home of a key |
@@ -26,3 +26,4 @@ pub mod reaping;
 pub mod ring;
 pub mod time;
 pub mod units;
+pub mod violation;

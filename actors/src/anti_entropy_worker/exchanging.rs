@@ -86,6 +86,9 @@ impl AntiEntropyWorker {
         driver.run += 1;
         driver.number = self.ledger.number;
         driver.forget();
+        if self.leisure.is_over() {
+            self.feed(peer, ExchangeEvent::Paused);
+        }
         self.ask_own(peer, TreeQuestion::Roots(trees.clone()), Asked::Roots(trees));
     }
 

@@ -19,8 +19,8 @@ use crate::{
     wire::{PeerReply, PeerRequest},
 };
 
-/// Keys of one shard that are being mended at a time.
-const MENDS_MAX: usize = 128;
+/// The part of the places of a shard's clients that mending may take at a peer: an eighth.
+const MENDS_PART: u64 = 8;
 
 /// A key on its way to be the same on both sides.
 pub(super) struct Mend {
@@ -63,7 +63,9 @@ impl AntiEntropyWorker {
     /// Mends further keys, as long as not too many are on their way and what was moved is paid for.
     pub(super) fn mend_more(&mut self) {
         let now = self.now();
-        while self.under_way.len() < MENDS_MAX && self.may_move(now) {
+        let places = u64::from(self.shard.commons.settings.limits.requests_in_flight_max);
+        let most = self.leisure.share_of(places / MENDS_PART);
+        while (self.under_way.len() as u64) < most && self.may_move(now) {
             let Some((peer, batch, key)) = self.next_key() else { return };
             self.read_own(peer, Mend { batch, key, bytes: 0, step: Step::ReadOwn });
         }

@@ -7,8 +7,9 @@
 //! partitions differ, and begins by comparing everything.
 //!
 //! Records are moved by the same requests that clients cause: each side reads, and stores, and
-//! merges as ever. How much is moved at a time is bounded by [`MENDS_MAX`] keys and by a budget
-//! that shrinks when the shard's thread is late.
+//! merges as ever. How much is moved at a time is bounded by the room that the clients of the shard
+//! leave, without which exchanges stand still, and by a budget that shrinks when the shard's thread
+//! is late.
 
 mod exchanging;
 mod ledger;
@@ -42,7 +43,7 @@ use crate::{
         CompareNow, ExchangeAnswered, ExchangeServed, LedgerRead, LinkChanged, PartitionDirty,
     },
     messages::storage_shard::ReadLedger,
-    shard::Shard,
+    shard::{Leisure, Shard},
     view::ClusterView,
 };
 
@@ -64,6 +65,8 @@ pub struct AntiEntropyWorker {
     tickets: u64,
     /// Keys that are being mended, each with one peer at a time.
     under_way: BTreeSet<Key>,
+    /// How much room the clients of the shard leave for this.
+    leisure: Leisure,
     budget: Budget,
     /// Bytes that were moved and not yet taken from the budget.
     debt: u64,
@@ -107,6 +110,7 @@ impl AntiEntropyWorker {
             waiting: BTreeMap::new(),
             tickets: 0,
             under_way: BTreeSet::new(),
+            leisure: Leisure::FULL,
             budget: Budget::new(now, RATE.0, RATE.1),
             debt: 0,
             ticked: now,
@@ -194,6 +198,7 @@ impl AntiEntropyWorker {
     fn tick(&mut self) {
         let now = self.now();
         self.adapt(now);
+        self.yield_to_clients();
         self.give_up(now);
         let due: Vec<u16> = self
             .lanes
@@ -226,6 +231,19 @@ impl AntiEntropyWorker {
             self.budget.adapt(now, late, self.calm);
         } else {
             self.calm = LATE.max((self.calm * 7 + late) / 8);
+        }
+    }
+
+    /// Exchanges stand still while clients leave no room for them.
+    fn yield_to_clients(&mut self) {
+        let before = std::mem::replace(&mut self.leisure, self.shard.leisure());
+        if self.leisure.is_over() == before.is_over() {
+            return;
+        }
+        let over = self.leisure.is_over();
+        let peers: Vec<_> = self.drivers.keys().copied().collect();
+        for peer in peers {
+            self.feed(peer, if over { ExchangeEvent::Paused } else { ExchangeEvent::Resumed });
         }
     }
 

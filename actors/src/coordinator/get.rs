@@ -16,6 +16,8 @@ use henge_kernel::{
     time::Instant,
 };
 
+use tracing::warn;
+
 use super::{
     Coordinator, Task,
     plan::{self, GetPlan},
@@ -23,6 +25,7 @@ use super::{
 use crate::{
     actor_ref::Told,
     api::{Answer, Got},
+    events::STORAGE,
     messages::{
         coordinator::{BeginGet, Outcome},
         read_repairer::RepairRecord,
@@ -120,7 +123,10 @@ fn get_event(node: NodeId, reply: PeerReply) -> GetEvent {
         PeerReply::Found { record, generation, complete } => {
             match Record::decode_replicated(&record) {
                 Ok(record) => holds(record, generation, complete),
-                Err(_) => GetEvent::Failed { node, failure: Failure::Corrupt },
+                Err(error) => {
+                    warn!(target: STORAGE, %node, %error, "a peer answered with a damaged record");
+                    GetEvent::Failed { node, failure: Failure::Corrupt }
+                }
             }
         }
         PeerReply::Quarantined { .. } => GetEvent::Failed { node, failure: Failure::Corrupt },

@@ -17,6 +17,8 @@ use henge_kernel::{
     time::{Instant, WallMillis},
 };
 
+use tracing::warn;
+
 use super::{
     Coordinator, Task,
     plan::{self, PutPlan},
@@ -24,6 +26,7 @@ use super::{
 use crate::{
     actor_ref::Told,
     api::{Answer, Got, Written},
+    events::STORAGE,
     messages::{
         anti_entropy_worker::PartitionDirty,
         coordinator::{BeginForwarded, BeginPut, Outcome, ReplyTo},
@@ -164,7 +167,10 @@ impl Coordinator {
                         let answer = PutAnswer { context, dot, record, replicas };
                         PutEvent::Forwarded { node, outcome: Ok(answer) }
                     }
-                    Err(_) => PutEvent::Failed { node, failure: Failure::Lost },
+                    Err(error) => {
+                        warn!(target: STORAGE, %node, %error, "a peer answered with a damaged record");
+                        PutEvent::Failed { node, failure: Failure::Lost }
+                    }
                 }
             }
             PeerReply::Refused(error) if mints => PutEvent::MintRefused(error),

@@ -4,7 +4,7 @@ use henge_kernel::{
     causality::{Seal, Value},
     coordination::{DeleteOptions, Failure, PutOptions, ReadOptions, RequestError},
     id::NodeId,
-    key::{Key, PartitionId},
+    key::{Key, PartitionId, Token},
     time::Instant,
 };
 use tokio::sync::oneshot;
@@ -155,6 +155,7 @@ enum Whom {
         peer: ActorRef<PeerLink>,
         link: LinkId,
         correlation: u64,
+        about: Token,
         _place: Permit,
     },
 }
@@ -180,9 +181,14 @@ impl ReplyTo {
         Self(Some(Whom::Repairer { repairer, repairing }))
     }
 
-    /// The request `correlation` that came from a peer on `link`.
-    pub fn peer(peer: ActorRef<PeerLink>, link: LinkId, correlation: u64, place: Permit) -> Self {
-        Self(Some(Whom::Peer { peer, link, correlation, _place: place }))
+    /// The request `correlation` that came from a peer on `link`, about a key.
+    pub fn peer(
+        peer: ActorRef<PeerLink>,
+        (link, correlation): (LinkId, u64),
+        about: Token,
+        place: Permit,
+    ) -> Self {
+        Self(Some(Whom::Peer { peer, link, correlation, about, _place: place }))
     }
 
     /// Whether no client waits: it is about bringing replicas together.
@@ -212,8 +218,8 @@ impl ReplyTo {
             Some(Whom::Repairer { repairer, repairing }) => {
                 repairer.tell(RepairEnded(repairing));
             }
-            Some(Whom::Peer { peer, link, correlation, .. }) => {
-                peer.tell(SendReply { link, correlation, reply });
+            Some(Whom::Peer { peer, link, correlation, about, .. }) => {
+                peer.tell(SendReply { link, correlation, about, reply });
             }
             None => {}
         }

@@ -1,7 +1,7 @@
 //! To [`PeerLink`](crate::peer_link::PeerLink).
 
 use bytes::Bytes;
-use henge_kernel::time::Instant;
+use henge_kernel::{key::Token, time::Instant};
 
 use crate::{
     messages::coordinator::ReplyTo,
@@ -27,6 +27,8 @@ pub struct SendReply {
     pub link: LinkId,
     /// Which request.
     pub correlation: u64,
+    /// The token of the key that it was about.
+    pub about: Token,
     /// The answer.
     pub reply: PeerReply,
 }

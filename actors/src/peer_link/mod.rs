@@ -18,7 +18,7 @@ use std::{
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
-use henge_kernel::{coordination::Failure, id::NodeId, time::Instant};
+use henge_kernel::{coordination::Failure, id::NodeId, key::Token, time::Instant};
 use tracing::{debug, info, warn};
 
 use self::serving::Asked;
@@ -90,6 +90,8 @@ struct Current {
 
 struct Waiting {
     reply: ReplyTo,
+    /// The token of the key that it is about.
+    about: Token,
     deadline: Instant,
     /// On which link it was asked.
     link: LinkId,
@@ -217,7 +219,8 @@ impl PeerLink {
         let sent = self.send(Lane::Request, frame);
         match (sent, reply) {
             (Ok(link), Some(reply)) => {
-                self.waiting.insert(correlation, Waiting { reply, deadline, link });
+                let about = request.about();
+                self.waiting.insert(correlation, Waiting { reply, about, deadline, link });
             }
             (Err(failure), Some(reply)) => reply.answer(PeerReply::Failed(failure)),
             (_, None) => {}
@@ -244,19 +247,29 @@ impl PeerLink {
         match lane {
             Lane::Control => self.on_control(ControlMessage::decode(frame)?),
             Lane::Request => match RequestFrame::decode(frame)? {
-                RequestFrame::Request { correlation, remaining, request } => {
-                    let asked = Asked { link, correlation, remaining, bytes: frame.len() };
+                RequestFrame::Request { correlation, remaining, about, request } => {
+                    let asked = Asked { link, correlation, remaining, about, bytes: frame.len() };
                     self.serve(request, &asked);
                 }
-                RequestFrame::Reply { correlation, reply } => {
-                    if let Some(waiting) = self.waiting.remove(&correlation) {
-                        self.count(&waiting.reply, frame.len());
-                        waiting.reply.answer(reply);
-                    }
+                RequestFrame::Reply { correlation, about, reply } => {
+                    self.on_reply(correlation, about, reply, frame.len());
                 }
             },
         }
         Ok(())
+    }
+
+    /// An answer that is about another key than its question, or damaged, is none: whoever asked
+    /// learns that nobody knows what the peer has done.
+    fn on_reply(&mut self, correlation: u64, about: Token, reply: PeerReply, bytes: usize) {
+        let Some(waiting) = self.waiting.remove(&correlation) else { return };
+        self.count(&waiting.reply, bytes);
+        if waiting.about == about {
+            waiting.reply.answer(reply);
+        } else {
+            warn!(target: TRANSPORT, node = self.shard.commons.name(), peer = %self.peer.site.name, "an answer is refused: it is damaged, or of another key");
+            waiting.reply.answer(PeerReply::Failed(Failure::Lost));
+        }
     }
 
     fn on_control(&self, message: ControlMessage) {
@@ -433,11 +446,11 @@ impl Handler<Told<SendReply>> for PeerLink {
     type Result = ();
 
     fn handle(&mut self, told: Told<SendReply>, _: &mut Self::Context) {
-        let (SendReply { link, correlation, reply }, _handling) = self.me.open(told);
+        let (SendReply { link, correlation, about, reply }, _handling) = self.me.open(told);
         if let (Some(link), 1..) = (self.shard.links.link(link), correlation) {
             let frame = reply
-                .encode(correlation)
-                .or_else(|_| PeerReply::Failed(Failure::Lost).encode(correlation));
+                .encode(correlation, about)
+                .or_else(|_| PeerReply::Failed(Failure::Lost).encode(correlation, about));
             // A peer too slow to take its answer times out; it is told nothing else.
             let _ = self.send_on(link.as_ref(), Lane::Request, frame);
         }

@@ -4,12 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use henge_kernel::{
     coordination::{Failure, RequestError},
-    key::PartitionId,
+    key::{PartitionId, Token},
 };
+use tracing::warn;
 
 use super::PeerLink;
 use crate::{
     admission::Admission,
+    events::TRANSPORT,
     messages::{
         anti_entropy_worker::ExchangeServed,
         coordinator::{BeginForwarded, ReplyTo},
@@ -35,6 +37,8 @@ pub(super) struct Asked {
     pub(super) link: LinkId,
     pub(super) correlation: u64,
     pub(super) remaining: Duration,
+    /// The token of the key that its frame was sealed for.
+    pub(super) about: Token,
     /// The bytes of its frame.
     pub(super) bytes: usize,
 }
@@ -43,13 +47,17 @@ impl PeerLink {
     /// The peer asks something of this shard. It has its place here until it is answered; past the
     /// bound it is refused at once, and its coordinator goes on without this home.
     pub(super) fn serve(&self, request: PeerRequest, asked: &Asked) {
-        let (link, correlation) = (asked.link, asked.correlation);
+        let (link, correlation, about) = (asked.link, asked.correlation, request.about());
         let Ok(place) = self.door.enter(asked.bytes) else {
             self.me.meter().rejected();
             let reply = PeerReply::Failed(Failure::Refused);
-            return self.me.tell(SendReply { link, correlation, reply });
+            return self.me.tell(SendReply { link, correlation, about, reply });
         };
-        let reply = ReplyTo::peer(self.me.clone(), link, correlation, place);
+        let reply = ReplyTo::peer(self.me.clone(), (link, correlation), about, place);
+        if asked.about != about {
+            warn!(target: TRANSPORT, node = self.shard.commons.name(), peer = %self.peer.site.name, "a request is refused: its content is damaged, or of another key");
+            return reply.answer(PeerReply::Failed(Failure::Refused));
+        }
         let cluster = self.shard.commons.cluster.load();
         if let Some(refused) = self.refuse_misplaced(&cluster, &request) {
             return reply.answer(refused);

@@ -10,6 +10,7 @@ use actix::{AsyncContext as _, Handler};
 use bytes::Bytes;
 use henge_kernel::{
     causality::{Digest, Record},
+    coordination::RequestError,
     handoff::{
         HintIndex,
         hint::{Hint, Released, release},
@@ -30,7 +31,13 @@ use crate::{
     },
     shard::Shard,
     storage::{Engine, KeyRange},
+    wire::PeerReply,
 };
+
+/// What is said of a write that finds no room among what is kept for others. Room is made as soon
+/// as a home is back.
+pub(super) const NO_ROOM: PeerReply =
+    PeerReply::Refused(RequestError::Overloaded { retry_after: Duration::from_secs(1) });
 
 impl StorageShard {
     /// Whether there is no room for another copy of so many bytes, what waits to be written

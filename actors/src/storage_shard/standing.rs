@@ -170,7 +170,7 @@ impl StorageShard {
 
     /// Reads a stretch of the records again, if clients leave time for it.
     pub(super) fn scrub(&mut self) {
-        if self.shard.is_busy() {
+        if self.shard.leisure().is_over() {
             return;
         }
         self.write_batch();

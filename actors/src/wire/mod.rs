@@ -5,6 +5,7 @@
 //! | `codec` | the frame's shape and the bounded codec; alone names bincode |
 //! | `hello` | the first frame each way |
 //! | `request`, `reply` | the request lane |
+//! | `seal` | ties a frame of it to the key that it is about |
 //! | `trees` | what the request lane says of trees of digests |
 //! | `failure` | errors inside replies |
 //! | `control` | the control lane |
@@ -21,6 +22,7 @@ mod failure;
 mod hello;
 mod reply;
 mod request;
+mod seal;
 #[cfg(test)]
 mod tests;
 mod trees;
@@ -28,6 +30,7 @@ mod trees;
 use std::time::Duration;
 
 use bytes::Bytes;
+use henge_kernel::key::Token;
 
 pub use client_hello::ClientHello;
 pub use client_reply::{ClientAnswer, ClientReply};
@@ -48,6 +51,8 @@ pub enum RequestFrame {
         correlation: u64,
         /// How long the asker still waits.
         remaining: Duration,
+        /// The token of the key that it is about; it must be the request's own.
+        about: Token,
         /// What it asks.
         request: PeerRequest,
     },
@@ -55,6 +60,8 @@ pub enum RequestFrame {
     Reply {
         /// Which request.
         correlation: u64,
+        /// The token of the key that it is about; it must be that of the request.
+        about: Token,
         /// The answer.
         reply: PeerReply,
     },
@@ -65,14 +72,8 @@ impl RequestFrame {
     pub fn decode(frame: &Bytes) -> Result<Self, MalformedFrame> {
         let (kind, header, tail) = codec::split(frame)?;
         match kind {
-            request::KIND => {
-                let (correlation, remaining, request) = PeerRequest::decode(&header, tail)?;
-                Ok(Self::Request { correlation, remaining, request })
-            }
-            reply::KIND => {
-                let (correlation, reply) = PeerReply::decode(&header, tail)?;
-                Ok(Self::Reply { correlation, reply })
-            }
+            request::KIND => PeerRequest::decode(&header, tail),
+            reply::KIND => PeerReply::decode(&header, tail),
             kind => Err(MalformedFrame::UnknownKind { kind }),
         }
     }

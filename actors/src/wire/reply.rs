@@ -11,8 +11,10 @@ use henge_kernel::{
 };
 
 use super::{
+    RequestFrame,
     codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
     failure::WireError,
+    seal,
     trees::TreeAnswer,
 };
 use crate::{api::KeyPosition, transport::Frame};
@@ -99,6 +101,7 @@ pub struct ListedKeys {
 #[derive(Encode, BorrowDecode)]
 struct Header<'a> {
     correlation: u64,
+    seal: u64,
     body: Body<'a>,
 }
 
@@ -120,8 +123,8 @@ const FAILURES: [Failure; 4] =
     [Failure::Unreachable, Failure::Lost, Failure::Refused, Failure::Corrupt];
 
 impl PeerReply {
-    /// The frame of this reply.
-    pub fn encode(&self, correlation: u64) -> Result<Frame, HeaderTooLong> {
+    /// The frame of this reply to a request about a key, named by its token.
+    pub fn encode(&self, correlation: u64, about: Token) -> Result<Frame, HeaderTooLong> {
         let mut bytes = Vec::new();
         let none = Bytes::new();
         let (body, tail) = match self {
@@ -158,13 +161,14 @@ impl PeerReply {
                 (Body::Failed(u8::try_from(place).unwrap_or(1)), none)
             }
         };
-        let header = Header { correlation, body };
+        let header = Header { correlation, seal: seal::seal(about, &tail), body };
         Ok(Frame::with_tail(codec::encode(KIND, &header)?, tail))
     }
 
-    /// Reads a frame from outside: correlation and reply.
-    pub(super) fn decode(header: &Bytes, tail: Bytes) -> Result<(u64, Self), MalformedFrame> {
-        let Header { correlation, body } = codec::decode(KIND, header)?;
+    /// Reads a frame from outside.
+    pub(super) fn decode(header: &Bytes, tail: Bytes) -> Result<RequestFrame, MalformedFrame> {
+        let Header { correlation, seal, body } = codec::decode(KIND, header)?;
+        let about = seal::about(seal, &tail);
         let rule = |reason: String| MalformedFrame::Rule { reason };
         let reply = match body {
             Body::Nothing { complete } => Self::Nothing { complete },
@@ -199,7 +203,7 @@ impl PeerReply {
                 Self::Failed(failure.ok_or_else(|| rule(format!("unknown failure {place}")))?)
             }
         };
-        Ok((correlation, reply))
+        Ok(RequestFrame::Reply { correlation, about, reply })
     }
 }
 

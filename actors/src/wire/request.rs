@@ -13,7 +13,9 @@ use henge_kernel::{
 };
 
 use super::{
+    RequestFrame,
     codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
+    seal::{self, NO_KEY},
     trees::TreeQuestion,
 };
 use crate::{
@@ -95,6 +97,7 @@ pub struct ForwardedWrite {
 #[derive(Encode, BorrowDecode)]
 struct Header<'a> {
     correlation: u64,
+    seal: u64,
     remaining_ms: u32,
     body: Body<'a>,
 }
@@ -177,6 +180,15 @@ impl<'a> WireKey<'a> {
 }
 
 impl PeerRequest {
+    /// The token of the key that it is about, if it is about one.
+    pub fn about(&self) -> Token {
+        match self {
+            Self::Read { key, .. } | Self::Store { key, .. } => key.token(),
+            Self::Write(write) => write.key.token(),
+            Self::List { .. } | Self::Trees(_) => NO_KEY,
+        }
+    }
+
     /// The frame of this request. `remaining` is the time that its asker still waits.
     pub fn encode(&self, correlation: u64, remaining: Duration) -> Result<Frame, HeaderTooLong> {
         let remaining_ms = u32::try_from(remaining.as_millis()).unwrap_or(u32::MAX);
@@ -218,16 +230,15 @@ impl PeerRequest {
             }
             Self::Trees(question) => (Body::Trees, question.encode()),
         };
-        let header = Header { correlation, remaining_ms, body };
+        let seal = seal::seal(self.about(), &tail);
+        let header = Header { correlation, seal, remaining_ms, body };
         Ok(Frame::with_tail(codec::encode(KIND, &header)?, tail))
     }
 
-    /// Reads a frame from outside: correlation, remaining time, request.
-    pub(super) fn decode(
-        header: &Bytes,
-        tail: Bytes,
-    ) -> Result<(u64, Duration, Self), MalformedFrame> {
-        let Header { correlation, remaining_ms, body } = codec::decode(KIND, header)?;
+    /// Reads a frame from outside.
+    pub(super) fn decode(header: &Bytes, tail: Bytes) -> Result<RequestFrame, MalformedFrame> {
+        let Header { correlation, seal, remaining_ms, body } = codec::decode(KIND, header)?;
+        let about = seal::about(seal, &tail);
         let request = match body {
             Body::Read { key, known, properties } => Self::Read {
                 key: key.own()?,
@@ -258,7 +269,8 @@ impl PeerRequest {
             }
             Body::Trees => Self::Trees(TreeQuestion::decode(tail)?),
         };
-        Ok((correlation, Duration::from_millis(remaining_ms.into()), request))
+        let remaining = Duration::from_millis(remaining_ms.into());
+        Ok(RequestFrame::Request { correlation, remaining, about, request })
     }
 }
 

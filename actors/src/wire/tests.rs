@@ -219,7 +219,8 @@ fn requests_come_back() {
     for request in requests() {
         let frame = joined(request.encode(7, Duration::from_millis(1500)).unwrap());
         let remaining = Duration::from_millis(1500);
-        let expected = RequestFrame::Request { correlation: 7, remaining, request };
+        let about = request.about();
+        let expected = RequestFrame::Request { correlation: 7, remaining, about, request };
         assert_eq!(RequestFrame::decode(&frame), Ok(expected));
     }
 }
@@ -227,8 +228,9 @@ fn requests_come_back() {
 #[test]
 fn replies_come_back() {
     for reply in replies() {
-        let frame = joined(reply.encode(u64::MAX).unwrap());
-        let expected = RequestFrame::Reply { correlation: u64::MAX, reply };
+        let about = key().token();
+        let frame = joined(reply.encode(u64::MAX, about).unwrap());
+        let expected = RequestFrame::Reply { correlation: u64::MAX, about, reply };
         assert_eq!(RequestFrame::decode(&frame), Ok(expected));
     }
 }
@@ -267,7 +269,7 @@ fn mutated_and_random_frames_never_panic() {
     let mut frames: Vec<Bytes> = Vec::new();
     let second = Duration::from_secs(1);
     frames.extend(requests().iter().map(|one| joined(one.encode(7, second).unwrap())));
-    frames.extend(replies().iter().map(|one| joined(one.encode(7).unwrap())));
+    frames.extend(replies().iter().map(|one| joined(one.encode(7, key().token()).unwrap())));
     frames.extend(controls().iter().map(|one| joined(one.encode().unwrap())));
     let mut rng = fastrand::Rng::with_seed(1);
     for _ in 0..50_000 {

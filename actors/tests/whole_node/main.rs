@@ -3,12 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod anti_entropy;
+mod bad_times;
 mod buckets;
+mod clocks;
+mod deletes;
 mod determinism;
 mod embedding;
 mod failure;
 mod handoff;
+mod impostors;
+mod interruptions;
 mod observing;
+mod overheard;
 mod read_repair;
 mod requests;
 mod sloppy;
@@ -19,3 +25,4 @@ mod strangers;
 mod supervision;
 mod updates;
 mod world;
+mod yielding;

@@ -9,10 +9,11 @@ use actix_web::{
 };
 use bytes::Bytes;
 use henge_kernel::{
-    causality::{Context, ContextKey, Dot, InvalidDescription, Meta, Value},
+    causality::{Context, ContextKey, Dot, Meta, Value},
     coordination::RequestError,
     id::{InvalidWriteId, WriteId},
     key::Key,
+    violation::Violation,
 };
 
 use super::{problem::Problem, text::shorten};
@@ -61,7 +62,7 @@ pub fn write_id(request: &HttpRequest) -> Result<Option<WriteId>, Problem> {
 pub fn description(request: &HttpRequest) -> Result<Value, Problem> {
     let content_type = single(request.headers(), &CONTENT_TYPE)?.map(Into::into);
     let mut said = Value { bytes: Bytes::new(), content_type, meta: meta(request)? };
-    said.describe().map_err(|InvalidDescription { field, value, limit }| {
+    said.describe().map_err(|Violation { field, value, limit }| {
         let header = if field == "meta" { "henge-meta-*" } else { "content-type" };
         Problem::bad_request(header, value, limit)
     })?;

@@ -9,12 +9,13 @@ use serde::{
 };
 
 use super::properties::{
-    BucketProperties, Durability, InvalidDurability, TTL_MAX, VALUE_BYTES_MAX, Violation,
-    Violations, check_quorums,
+    BucketProperties, Durability, InvalidDurability, TTL_MAX, VALUE_BYTES_MAX, Violations,
+    check_quorums,
 };
 use crate::{
     causality::Conflict,
     units::{parse_duration, parse_size},
+    violation::Violation,
 };
 
 /// Characters that are shown of a name or text that is refused.

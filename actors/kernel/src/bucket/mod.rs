@@ -11,10 +11,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use crate::violation::Violation;
 pub use change::{BucketChange, Setting};
 pub use properties::{
-    BucketProperties, Durability, InvalidDurability, N_MAX, TTL_MAX, VALUE_BYTES_MAX, Violation,
-    Violations, conflict_name,
+    BucketProperties, Durability, InvalidDurability, N_MAX, TTL_MAX, VALUE_BYTES_MAX, Violations,
+    conflict_name,
 };
 pub use register::{BucketRegister, RegisterVersion};
 pub use setting::{SettingEffect, SettingEvent, SettingFailed, SettingRequest, SettingRun};

@@ -1,7 +1,6 @@
 //! What a bucket promises, validated as a whole.
 
 use core::{fmt, str::FromStr, time::Duration};
-use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -9,6 +8,7 @@ use super::change::BucketChange;
 use crate::{
     causality::Conflict,
     units::{Size, Span},
+    violation::Violation,
 };
 
 /// The greatest replication factor of a bucket.
@@ -178,28 +178,6 @@ pub(super) fn check_quorums([n, r, w, pr, pw]: [i64; 5]) -> Vec<Violation> {
             Violation::new(field, value, format!("{least} to {most} ({of})"))
         })
         .collect()
-}
-
-/// One broken rule: the field, its value and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} is {value}; it must be {limit}")]
-pub struct Violation {
-    /// The property.
-    pub field: Cow<'static, str>,
-    /// The refused value, as text.
-    pub value: String,
-    /// What would be accepted, as text with its numbers.
-    pub limit: String,
-}
-
-impl Violation {
-    pub(super) fn new(
-        field: impl Into<Cow<'static, str>>,
-        value: impl fmt::Display,
-        limit: impl Into<String>,
-    ) -> Self {
-        Self { field: field.into(), value: value.to_string(), limit: limit.into() }
-    }
 }
 
 /// All broken rules at once; never empty.

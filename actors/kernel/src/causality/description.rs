@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Value;
+use crate::violation::Violation;
 
 /// Names and their texts, as a value carries them.
 pub type Meta = Vec<(Box<str>, Box<str>)>;
@@ -17,23 +18,11 @@ pub const META_BYTES_MAX: usize = 4096;
 /// Characters that are shown of what is refused.
 const SHOWN_MAX: usize = 64;
 
-/// A media type or metadata that no value may have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} is {value}; it must be {limit}")]
-pub struct InvalidDescription {
-    /// `content_type` or `meta`.
-    pub field: &'static str,
-    /// What is refused, as text.
-    pub value: String,
-    /// What would be accepted, as text with its numbers.
-    pub limit: String,
-}
-
 impl Value {
     /// Checks the media type and the metadata, and orders the metadata by name: the order in which
     /// a client said them means nothing, and one order for all makes equal values equal. Every door
     /// does this to what it takes. How long the body may be is up to its bucket.
-    pub fn describe(&mut self) -> Result<(), InvalidDescription> {
+    pub fn describe(&mut self) -> Result<(), Violation> {
         self.content_type.as_deref().map_or(Ok(()), check_content_type)?;
         check_meta(&self.meta)?;
         self.meta.sort_unstable();
@@ -42,8 +31,8 @@ impl Value {
 }
 
 /// Checks a media type.
-fn check_content_type(text: &str) -> Result<(), InvalidDescription> {
-    let refuse = |value, limit| Err(InvalidDescription { field: "content_type", value, limit });
+fn check_content_type(text: &str) -> Result<(), Violation> {
+    let refuse = |value, limit| Err(Violation { field: "content_type".into(), value, limit });
     if text.len() > CONTENT_TYPE_BYTES_MAX {
         let limit = format!("at most {CONTENT_TYPE_BYTES_MAX} bytes");
         return refuse(format!("{} bytes", text.len()), limit);
@@ -56,8 +45,8 @@ fn check_content_type(text: &str) -> Result<(), InvalidDescription> {
 }
 
 /// Checks metadata: names as HTTP knows them, in lower case and each once, and texts of one line.
-fn check_meta(meta: &[(Box<str>, Box<str>)]) -> Result<(), InvalidDescription> {
-    let refuse = |value, limit| Err(InvalidDescription { field: "meta", value, limit });
+fn check_meta(meta: &[(Box<str>, Box<str>)]) -> Result<(), Violation> {
+    let refuse = |value, limit| Err(Violation { field: "meta".into(), value, limit });
     if meta.len() > META_COUNT_MAX {
         return refuse(format!("{} names", meta.len()), format!("at most {META_COUNT_MAX}"));
     }

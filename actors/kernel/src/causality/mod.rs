@@ -33,9 +33,7 @@ mod version;
 mod write;
 
 pub use context::Context;
-pub use description::{
-    CONTENT_TYPE_BYTES_MAX, InvalidDescription, META_BYTES_MAX, META_COUNT_MAX, Meta,
-};
+pub use description::{CONTENT_TYPE_BYTES_MAX, META_BYTES_MAX, META_COUNT_MAX, Meta};
 pub use digest::Digest;
 pub use dot::{Actor, Dot, InvalidDot};
 pub use encoding::DecodeError;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     bucket::{Violation, Violations},
-    causality::{BadContext, Context, Dot, InvalidDescription, Record, WriteRefused},
+    causality::{BadContext, Context, Dot, Record, WriteRefused},
     key::InvalidKey,
     units::Span,
 };
@@ -253,12 +253,6 @@ impl From<Violations> for RequestError {
 impl From<InvalidKey> for RequestError {
     fn from(InvalidKey { field, length, limit }: InvalidKey) -> Self {
         Self::bad_request(field, format!("{length} bytes"), format!("1 to {limit} bytes"))
-    }
-}
-
-impl From<InvalidDescription> for RequestError {
-    fn from(InvalidDescription { field, value, limit }: InvalidDescription) -> Self {
-        Self::bad_request(field, value, limit)
     }
 }
 

@@ -12,6 +12,7 @@ mod minting;
 mod model;
 mod naive;
 mod named_cases;
+mod stamps;
 mod support;
 mod tokens;
 mod write_ids;

@@ -230,3 +230,51 @@ fn a_put_may_have_been_applied_by_a_silent_home_whatever_the_fallback_says() {
     let reply = quorum_not_met(1, 0, 3, Fate::Unknown);
     assert_eq!(put.fail(0, Failure::Lost), [reply, PutEffect::Finish]);
 }
+
+#[test]
+fn a_home_that_is_lost_while_a_fallback_mints_is_replaced_at_once() {
+    let mut put = Put::take(request(3, 2, 0b110));
+    assert_eq!(put.expire(LATE), [mint_for(1)]);
+    assert_eq!(put.fail(0, Failure::Lost), []);
+    assert_eq!(put.mint(), [hint(4, 0), hint(5, 2)], "nothing is sent to it, nobody waits for it");
+    assert_eq!(put.stored(4), [ok(2, 2)]);
+}
+
+#[test]
+fn a_home_that_refuses_while_a_fallback_mints_is_not_waited_for() {
+    let refusal = RequestError::NotReady { reason: "later".into() };
+    let mut put = Put::take(request(3, 2, 0b110));
+    assert_eq!(put.expire(LATE), [mint_for(1)]);
+    let outcome = Err(refusal.clone());
+    assert_eq!(put.handle(PutEvent::Forwarded { node: node(0), outcome }), []);
+    assert_eq!(put.handle(PutEvent::MintUnable), [PutEffect::ForwardTo(node(4))]);
+    assert_eq!(put.fail(4, Failure::Refused), [PutEffect::ForwardTo(node(5))]);
+    let reply = PutEffect::Reply(Err(refusal));
+    assert_eq!(put.fail(5, Failure::Refused), [reply, PutEffect::Finish], "surely not applied");
+}
+
+#[test]
+fn what_a_home_may_have_applied_while_a_fallback_minted_is_never_called_refused() {
+    let mut put = Put::take(request(3, 1, 0b110));
+    assert_eq!(put.expire(LATE), [mint_for(1)]);
+    let outcome = Err(RequestError::Interrupted);
+    assert_eq!(put.handle(PutEvent::Forwarded { node: node(0), outcome }), []);
+    let refusal = RequestError::TooLarge { size: 2, max: 1 };
+    let reply = quorum_not_met(1, 0, 2, Fate::Unknown);
+    assert_eq!(put.handle(PutEvent::MintRefused(refusal)), [reply, PutEffect::Finish]);
+}
+
+#[test]
+fn a_fallback_without_room_leaves_it_to_the_next_and_without_any_the_put_is_overloaded() {
+    let overloaded = RequestError::Overloaded { retry_after: Duration::from_secs(1) };
+    let mut put = Put::take(request(3, 1, 0b111));
+    assert_eq!(put.effects, [mint_for(0)]);
+    let refused = PutEvent::MintRefused(overloaded.clone());
+    assert_eq!(put.handle(refused), [PutEffect::ForwardTo(node(4))]);
+    for (fallback, next) in [(4, vec![PutEffect::ForwardTo(node(5))]), (5, Vec::new())] {
+        let outcome = Err(overloaded.clone());
+        let effects = put.handle(PutEvent::Forwarded { node: node(fallback), outcome });
+        let last = vec![PutEffect::Reply(Err(overloaded.clone())), PutEffect::Finish];
+        assert_eq!(effects, if next.is_empty() { last } else { next });
+    }
+}

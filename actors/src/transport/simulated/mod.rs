@@ -28,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use henge_kernel::{id::NodeName, time::whole_micros};
 use tokio::{
     sync::Notify,
@@ -36,7 +37,7 @@ use tokio::{
 };
 
 use self::{endpoint::SimulatedTransport, network::State};
-use super::Transport;
+use super::{Lane, Transport};
 
 mod dials;
 mod endpoint;
@@ -144,6 +145,17 @@ impl SimulatedNetwork {
     /// Lets a stopped node go on.
     pub fn resume(&self, name: &NodeName) {
         self.shared.with(|state| state.resume(name));
+    }
+
+    /// Passes every frame that a node sends through `twist` from now on: a node that says what is
+    /// not so.
+    pub fn twist(&self, name: &NodeName, twist: impl FnMut(Lane, Bytes) -> Bytes + Send + 'static) {
+        self.shared.with(|state| state.twists.insert(name.clone(), Box::new(twist)));
+    }
+
+    /// Lets a node's frames pass as they are again.
+    pub fn untwist(&self, name: &NodeName) {
+        self.shared.with(|state| state.twists.remove(name));
     }
 
     /// A hash over every event delivered so far: its time, who caused it, who got it, its bytes.

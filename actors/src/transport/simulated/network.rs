@@ -120,8 +120,13 @@ pub(super) struct State {
     /// From whom to whom nothing gets.
     pub cuts: BTreeMap<NodeName, BTreeSet<NodeName>>,
     pub paused: BTreeSet<NodeName>,
+    /// Whose frames are changed on the way, and how.
+    pub twists: BTreeMap<NodeName, Twist>,
     pub trace: Trace,
 }
+
+/// Changes a frame.
+pub(super) type Twist = Box<dyn FnMut(Lane, Bytes) -> Bytes + Send>;
 
 impl State {
     pub fn new(seed: u64, profile: NetworkProfile, earlier: Arc<Notify>) -> Self {
@@ -137,6 +142,7 @@ impl State {
             links_opened: 0,
             cuts: BTreeMap::new(),
             paused: BTreeSet::new(),
+            twists: BTreeMap::new(),
             trace: Trace::default(),
         }
     }

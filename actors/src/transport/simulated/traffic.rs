@@ -20,10 +20,16 @@ impl State {
         if queued + size > QUEUED_BYTES_MAX {
             return Err(SendError::Busy { queued, max: QUEUED_BYTES_MAX });
         }
+        let sender = link.ok_or(SendError::Closed)?.end(end).endpoint;
+        let name = &self.endpoints[sender.0].binding.name;
+        let frame = match self.twists.get_mut(name) {
+            Some(twist) => twist(lane, joined(frame)),
+            None => joined(frame),
+        };
         let arrival = self.now + self.one_way();
         if let Some(link) = self.links.get_mut(&end.link) {
             let inbound = &mut link.end_mut(end.other()).inbound;
-            let arrival = inbound.push(lane, arrival, joined(frame));
+            let arrival = inbound.push(lane, arrival, frame);
             self.schedule(arrival, Due::Arrival { end: end.other(), lane });
         }
         Ok(())

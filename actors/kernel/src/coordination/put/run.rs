@@ -43,6 +43,8 @@ pub(super) struct Run {
     pub(super) minted: Option<Minted>,
     /// The refusal to be relayed if nobody takes the put.
     refusal: Option<RequestError>,
+    /// Whether a home has no room: it has answered, and its load is not to be spread.
+    shed: bool,
     /// Whether a mint or a forward was lost that may have been applied.
     lost: bool,
     stage: Stage,
@@ -64,6 +66,7 @@ impl Run {
             deadline: request.deadline,
             minted: None,
             refusal: None,
+            shed: false,
             lost: false,
             stage: Stage::Open,
         }
@@ -156,7 +159,7 @@ impl Run {
             // Homes that were silent may have applied it, and other fallbacks may have room.
             self.set_local(Standing::Failed(Failure::Refused));
             self.phase = Phase::Forwarding { next: now };
-            self.refusal = Some(error);
+            self.refuse(error);
             self.proceed(now, effects);
         } else {
             self.reply(Err(error), effects);
@@ -203,7 +206,9 @@ impl Run {
         failure: Failure,
         effects: &mut Vec<PutEffect>,
     ) {
-        if self.phase != Phase::Minting && self.roster.fail(node, failure) {
+        // What becomes of its own mint a node hears otherwise.
+        let own = self.phase == Phase::Minting && self.local == Some(node);
+        if !own && self.roster.fail(node, failure) {
             self.lost |= failure == Failure::Lost;
             self.proceed(now, effects);
         }
@@ -220,12 +225,13 @@ impl Run {
     ) {
         let Some(seat) = self.roster.awaited(node) else { return };
         let forwarding = matches!(self.phase, Phase::Forwarding { .. });
+        let storing = self.phase == Phase::Storing;
         match outcome {
-            Err(error) if forwarding && error.fate() == Fate::NotApplied => {
+            Err(error) if !storing && error.fate() == Fate::NotApplied => {
+                let is_overloaded = matches!(error, RequestError::Overloaded { .. });
+                self.shed |= seat.is_home() && is_overloaded;
                 seat.standing = Standing::Failed(Failure::Refused);
-                if !self.is_decided() {
-                    self.refusal = Some(error);
-                }
+                self.refuse(error);
                 self.proceed(now, effects);
             }
             outcome if forwarding => {
@@ -237,7 +243,18 @@ impl Run {
                 self.reply(Ok(answer), effects);
                 self.proceed(now, effects);
             }
-            Err(_) => self.failed(now, node, Failure::Refused, effects),
+            Err(error) => {
+                self.lost |= error.fate() == Fate::Unknown;
+                self.failed(now, node, Failure::Refused, effects);
+            }
+        }
+    }
+
+    /// Notes what is to be relayed if nobody takes the put. The refusal of a home for which no
+    /// other can stand is the last word.
+    fn refuse(&mut self, error: RequestError) {
+        if !self.is_decided() {
+            self.refusal = Some(error);
         }
     }
 
@@ -283,11 +300,10 @@ impl Run {
         }
     }
 
-    /// Who is to mint next: a home, or a fallback if no home answers. An overloaded home has
-    /// answered: its load is not to be spread.
+    /// Who is to mint next: a home, or a fallback if no home answers.
     fn next_minter(&self) -> Option<NodeId> {
-        let shed = matches!(self.refusal, Some(RequestError::Overloaded { .. }));
-        let fallback = || self.roster.spare_of(Role::Fallback).filter(|_| self.sloppy && !shed);
+        let spread = self.sloppy && !self.shed;
+        let fallback = || self.roster.spare_of(Role::Fallback).filter(|_| spread);
         let next = self.roster.spare_of(Role::Home).or_else(fallback);
         next.filter(|_| !self.is_decided())
     }

@@ -40,21 +40,23 @@ impl World {
             Doing::Storing if fact.said == Said::Yes && self.facts.repeats == 0 && remote => {
                 possible.push(Happening::Stored { replica });
             }
+            // A forward may yet fail while this node, a fallback, mints.
             Doing::Forwarding if fact.said == Said::Nothing => possible.extend(fails),
+            Doing::Minting if fact.forward && fact.said == Said::Nothing => possible.extend(fails),
             _ => {}
         }
         let answered = matches!(fact.said, Said::Yes | Said::NotAsked);
         if fact.forward && !answered {
             let all = match self.facts.doing {
-                Doing::Forwarding if fact.said == Said::Nothing => &[
+                Doing::Forwarding | Doing::Minting if fact.said == Said::Nothing => &[
                     Verdict::Done,
                     Verdict::Never,
                     Verdict::NotMe,
                     Verdict::Shed,
                     Verdict::Unknown,
                 ][..],
-                Doing::Forwarding => &[],
-                _ => &[Verdict::Done, Verdict::Shed],
+                Doing::Forwarding | Doing::Minting => &[],
+                Doing::Storing => &[Verdict::Done, Verdict::Shed, Verdict::Unknown],
             };
             possible.extend(
                 all.iter().map(|verdict| Happening::Forwarded { replica, verdict: *verdict }),

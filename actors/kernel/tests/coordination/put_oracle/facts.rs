@@ -87,6 +87,8 @@ pub struct Facts {
     pub doing: Doing,
     /// The refusal to be told if nobody takes the put.
     pub refusal: Option<Verdict>,
+    /// A home has no room: its load is not to be spread.
+    pub shed: bool,
     /// Something was lost that may have been applied.
     pub lost: bool,
     pub next: u64,

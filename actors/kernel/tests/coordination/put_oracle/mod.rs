@@ -47,6 +47,7 @@ impl World {
             errands: Vec::new(),
             doing: Doing::Forwarding,
             refusal: None,
+            shed: false,
             lost: false,
             next: LATE,
             repeats: 0,
@@ -305,8 +306,15 @@ impl World {
         self.facts.doing = Doing::Forwarding;
         self.facts.errands.clear();
         self.facts.replicas[self.case.local.unwrap()].said = Said::No;
-        self.facts.refusal = Some(verdict);
+        self.refuse(verdict);
         self.expect(expected);
+    }
+
+    /// Notes a refusal. That of a home for which no other can stand is the last word.
+    fn refuse(&mut self, verdict: Verdict) {
+        if self.facts.refusal != Some(Verdict::Never) {
+            self.facts.refusal = Some(verdict);
+        }
     }
 
     /// Notes what became of a record that was sent; false if none is on its way.
@@ -348,7 +356,15 @@ impl World {
                 _ if self.facts.doing == Doing::Storing => {
                     self.fail(replica, Failure::Refused, expected);
                 }
-                _ => {}
+                _ => {
+                    self.facts.replicas[replica].said = Said::No;
+                    if verdict == Verdict::Unknown {
+                        self.facts.lost = true;
+                    } else {
+                        self.refuse_at(replica, verdict);
+                    }
+                    self.expect(expected);
+                }
             }
             return;
         }
@@ -359,10 +375,13 @@ impl World {
             return;
         }
         self.facts.replicas[replica].said = Said::No;
-        if self.facts.refusal != Some(Verdict::Never) {
-            self.facts.refusal = Some(verdict);
-        }
+        self.refuse_at(replica, verdict);
         self.expect(expected);
+    }
+
+    fn refuse_at(&mut self, replica: usize, verdict: Verdict) {
+        self.facts.shed |= verdict == Verdict::Shed && !self.is_fallback(Some(replica));
+        self.refuse(verdict);
     }
 
     fn ring(&mut self, happening: Happening) {

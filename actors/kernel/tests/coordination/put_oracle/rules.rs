@@ -147,7 +147,7 @@ impl<'a> Rules<'a> {
     /// Who is to mint next: a home; if none has answered, a fallback.
     pub fn next_minter(self) -> Option<usize> {
         let spare = |replica: &usize| self.facts.replicas[*replica].is_spare();
-        let spread = self.case.sloppy && self.facts.refusal != Some(Verdict::Shed);
+        let spread = self.case.sloppy && !self.facts.shed;
         let fallback = || self.fallbacks().filter(|_| spread).find(spare);
         let next = (0..self.case.n).find(spare).or_else(fallback);
         next.filter(|_| self.facts.refusal != Some(Verdict::Never))
