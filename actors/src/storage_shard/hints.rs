@@ -12,6 +12,7 @@ use henge_kernel::{
     causality::{Digest, Record},
     handoff::{
         HintIndex,
+        delivery::AGE_MAX,
         hint::{Hint, Released, release},
     },
     id::{NodeId, ShardUid},
@@ -84,7 +85,8 @@ impl StorageShard {
     }
 
     fn fetch(&self, request: FetchHints) -> HintsFetched {
-        let FetchHints { home, after, limit, age_min } = request;
+        let FetchHints { home, after, limit, aged } = request;
+        let age_min = if aged { AGE_MAX } else { Duration::ZERO };
         let now = self.shard.commons.environment.clock.wall();
         let age = |since: WallMillis| Duration::from_millis(now.0.saturating_sub(since.0));
         let is_due = |since| age(since) >= age_min;
@@ -94,7 +96,7 @@ impl StorageShard {
             self.hints.of(home, after.as_ref()).filter(|(_, hint)| any && is_due(hint.since));
         let hints = hints.take(limit);
         let hints = hints.map(|(key, hint)| (key.clone(), hint.bytes)).collect();
-        HintsFetched { home, after, hints }
+        HintsFetched { home, after, aged, hints }
     }
 
     /// A record as it goes to a home, if it is there and holds.
