@@ -7,9 +7,7 @@ use std::{
 };
 
 use actix::{Actor, Context, Supervised};
-use henge_kernel::{
-    causality::Overwritten, coordination::hedge::Hedging, id::NodeId, key::PartitionId,
-};
+use henge_kernel::{coordination::hedge::Hedging, id::NodeId, key::PartitionId};
 
 use crate::{
     actor_ref::ActorRef,
@@ -40,8 +38,6 @@ pub struct Shard {
     pub wheel: Rc<DeadlineWheel>,
     /// The links of its endpoint.
     pub links: Links,
-    /// What was overwritten lately in its records.
-    pub overwritten: RefCell<Overwritten>,
     /// What it knows about the speed of its peers.
     pub hedging: RefCell<Hedging>,
     /// The door to the time after the answer: a peer that is silent until it is known as down must
@@ -78,7 +74,6 @@ impl Shard {
             index,
             wheel,
             links: Links::default(),
-            overwritten: RefCell::default(),
             hedging: RefCell::default(),
             storage: OnceCell::new(),
             handoff: OnceCell::new(),

@@ -207,12 +207,10 @@ impl StorageShard {
         let reaped_stamp = Stamp::default();
         let write =
             Write { context, content, write_id, expires_at, wall, reaped_stamp, conflict, limits };
-        let mut overwritten = self.shard.overwritten.borrow_mut();
-        let written = match overwritten.write(&mut record, &mut self.minter, write) {
+        let written = match record.write_once(&mut self.minter, write) {
             Ok(written) => written,
             Err(refused) => return reply.answer(PeerReply::Refused(refused.into())),
         };
-        drop(overwritten);
         if written.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a right was outrun");
         }
@@ -294,7 +292,7 @@ impl StorageShard {
         conflict: Conflict,
         stands_in_for: Option<NodeId>,
     ) -> Option<(Encoded, Vec<NodeId>)> {
-        let merged = self.shard.overwritten.borrow_mut().merge(&mut record, incoming, conflict);
+        let merged = record.merge_once(incoming, conflict);
         let marked = stands_in_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");

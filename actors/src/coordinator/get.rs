@@ -82,11 +82,9 @@ impl Coordinator {
             GetEffect::Observe(latency) => self.shard.hedging.borrow_mut().observe(latency),
             GetEffect::Reply(answer) => {
                 let wall = self.shard.commons.environment.clock.wall();
-                let answer = answer.map(|GetAnswer { mut record, replicas }| {
-                    if record.versions().len() > 1 {
-                        self.shard.overwritten.borrow().fold(Arc::make_mut(&mut record));
-                    }
-                    Answer { body: Got::from(record.read(wall)), replicas }
+                let answer = answer.map(|GetAnswer { record, replicas }| Answer {
+                    body: Got::from(record.read(wall)),
+                    replicas,
                 });
                 if let Some(outcome) = outcome.take() {
                     // A client that has gone wants no answer.
