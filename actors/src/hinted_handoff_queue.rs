@@ -15,7 +15,7 @@ use bytes::Bytes;
 use henge_kernel::{
     handoff::{
         Delivery,
-        delivery::{AGE_MAX, BATCH_MAX, DeliveryEffect, DeliveryEvent, Due, SILENCE_MAX},
+        delivery::{BATCH_MAX, DeliveryEffect, DeliveryEvent, Due, SILENCE_MAX},
     },
     id::NodeId,
     key::Key,
@@ -87,8 +87,7 @@ impl HintedHandoffQueue {
         let storage = self.shard.storage();
         match effect {
             DeliveryEffect::Fetch { after, aged } => {
-                let age_min = if aged { AGE_MAX } else { Duration::ZERO };
-                storage.tell(FetchHints { home, after, limit: BATCH_MAX, age_min });
+                storage.tell(FetchHints { home, after, limit: BATCH_MAX, aged });
             }
             // Each home that took the record has noted it in the same step, on its own disk.
             DeliveryEffect::NoteDirty(key) => self.feed(home, DeliveryEvent::DirtyNoted(key)),
@@ -206,13 +205,13 @@ impl Handler<Told<HintsFetched>> for HintedHandoffQueue {
     type Result = ();
 
     fn handle(&mut self, told: Told<HintsFetched>, _: &mut Self::Context) {
-        let (HintsFetched { home, after, hints }, _handling) = self.me.open(told);
+        let (HintsFetched { home, after, aged, hints }, _handling) = self.me.open(told);
         let due = |(key, bytes)| {
             let others = self.others_up(home, &key).into_iter().collect();
             Due { key, bytes, others }
         };
         let hints = hints.into_iter().map(due).collect();
-        self.feed(home, DeliveryEvent::Fetched { after, hints });
+        self.feed(home, DeliveryEvent::Fetched { after, aged, hints });
     }
 }
 

@@ -19,6 +19,8 @@ pub struct HintsFetched {
     pub home: NodeId,
     /// Behind which key.
     pub after: Option<Key>,
+    /// Whether only old ones were asked for.
+    pub aged: bool,
     /// The keys in their order, with the bytes of their records; none if there are no more.
     pub hints: Vec<(Key, u64)>,
 }

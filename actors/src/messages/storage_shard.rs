@@ -1,7 +1,5 @@
 //! To [`StorageShard`](crate::storage_shard::StorageShard).
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use henge_kernel::{
     bucket::RegisterVersion,
@@ -122,8 +120,8 @@ pub struct FetchHints {
     pub after: Option<Key>,
     /// How many at most.
     pub limit: usize,
-    /// Only those that have been kept for at least so long.
-    pub age_min: Duration,
+    /// Only those that are old enough for the other homes.
+    pub aged: bool,
 }
 
 /// Read records that are kept for a home.

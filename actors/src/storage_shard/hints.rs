@@ -13,6 +13,7 @@ use henge_kernel::{
     coordination::RequestError,
     handoff::{
         HintIndex,
+        delivery::AGE_MAX,
         hint::{Hint, Released, release},
     },
     id::{NodeId, ShardUid},
@@ -91,7 +92,8 @@ impl StorageShard {
     }
 
     fn fetch(&self, request: FetchHints) -> HintsFetched {
-        let FetchHints { home, after, limit, age_min } = request;
+        let FetchHints { home, after, limit, aged } = request;
+        let age_min = if aged { AGE_MAX } else { Duration::ZERO };
         let now = self.shard.commons.environment.clock.wall();
         let age = |since: WallMillis| Duration::from_millis(now.0.saturating_sub(since.0));
         let is_due = |since| age(since) >= age_min;
@@ -101,7 +103,7 @@ impl StorageShard {
             self.hints.of(home, after.as_ref()).filter(|(_, hint)| any && is_due(hint.since));
         let hints = hints.take(limit);
         let hints = hints.map(|(key, hint)| (key.clone(), hint.bytes)).collect();
-        HintsFetched { home, after, hints }
+        HintsFetched { home, after, aged, hints }
     }
 
     /// A record as it goes to a home, if it is there and holds.
