@@ -1,9 +1,10 @@
 //! How far the replicas of a node and its peers are the same: what each shard publishes, and the
 //! report that is made of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use henge_kernel::{
+    id::NodeId,
     key::PartitionId,
     time::{Instant, whole_millis},
 };
@@ -29,13 +30,25 @@ pub struct ShardSync {
     pub bytes: u64,
     /// Dots that named two values.
     pub clashes: u64,
+    /// Partitions of which any record may be missing here.
+    pub incomplete: BTreeSet<PartitionId>,
+    /// Records that were damaged, and are not made up for.
+    pub quarantined: usize,
+    /// Nodes that are to be compared with as soon as they are back.
+    pub owed: BTreeSet<NodeId>,
+    /// Whether its log held nothing when it was opened.
+    pub was_empty: bool,
 }
 
 /// What one shard knows of one shard of a peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerSync {
-    /// When all that they share was last compared.
+    /// When this node last compared all that they share.
     pub compared: Option<Instant>,
+    /// When the peer last did.
+    pub served: Option<Instant>,
+    /// Keys that this node mended with it.
+    pub mended: u64,
     /// Partitions that differ, and since when that is known.
     pub diverged: BTreeMap<PartitionId, Instant>,
 }
@@ -57,6 +70,14 @@ pub struct AntiEntropyReport {
     pub bytes: u64,
     /// Dots that named two values: each is an alarm.
     pub clashes: u64,
+    /// Partitions of which this node may lack any record: its answers to reads do not count until
+    /// it has been compared with the other homes.
+    pub incomplete: usize,
+    /// Records that this node found damaged, and that are not yet made up for.
+    pub quarantined: usize,
+    /// Nodes that are away, and for which this one took over what others had kept for them: they
+    /// are compared as soon as they are back.
+    pub owed: Vec<String>,
 }
 
 /// How far the replicas of two nodes are the same, as one of them knows.
@@ -67,6 +88,10 @@ pub struct PeerSyncReport {
     /// How long ago all that is shared was last compared by this node, in milliseconds; `None` if
     /// the peer has led all comparisons so far.
     pub compared_ms: Option<u64>,
+    /// How long ago it was last compared by either of the two, in milliseconds.
+    pub exchanged_ms: Option<u64>,
+    /// Keys that were mended in exchanges that this node led, since its start.
+    pub mended: u64,
     /// Partitions that differ.
     pub diverged: Vec<DivergedReport>,
 }
@@ -92,8 +117,12 @@ impl AntiEntropyReport {
             mended: 0,
             bytes: 0,
             clashes: 0,
+            incomplete: 0,
+            quarantined: 0,
+            owed: Vec::new(),
         };
         let mut peers: BTreeMap<String, PeerSyncReport> = BTreeMap::new();
+        let mut owed = BTreeSet::new();
         for shown in &commons.anti_entropy {
             let shard = shown.load();
             report.exchanges += shard.exchanges;
@@ -101,6 +130,9 @@ impl AntiEntropyReport {
             report.mended += shard.mended;
             report.bytes += shard.bytes;
             report.clashes += shard.clashes;
+            report.incomplete += shard.incomplete.len();
+            report.quarantined += shard.quarantined;
+            owed.extend(shard.owed.iter().map(|node| cluster.name_of(*node)));
             for ((node, _), sync) in &shard.peers {
                 let name = cluster.name_of(*node);
                 let peer = peers.entry(name.clone()).or_insert_with(|| PeerSyncReport::of(name));
@@ -108,19 +140,22 @@ impl AntiEntropyReport {
             }
         }
         report.peers = peers.into_values().collect();
+        report.owed = owed.into_iter().collect();
         report
     }
 }
 
 impl PeerSyncReport {
     fn of(name: String) -> Self {
-        Self { name, compared_ms: None, diverged: Vec::new() }
+        Self { name, compared_ms: None, exchanged_ms: None, mended: 0, diverged: Vec::new() }
     }
 
     /// Adds what one shard knows; the comparison that is longest ago counts.
     fn add(&mut self, sync: &PeerSync, now: Instant) {
-        let compared = sync.compared.map(|at| whole_millis(now.since(at)));
-        self.compared_ms = self.compared_ms.max(compared);
+        let ago = |at: Instant| whole_millis(now.since(at));
+        self.compared_ms = self.compared_ms.max(sync.compared.map(ago));
+        self.exchanged_ms = self.exchanged_ms.max(sync.compared.max(sync.served).map(ago));
+        self.mended += sync.mended;
         let diverged = sync.diverged.iter().map(|(partition, since)| DivergedReport {
             partition: partition.0,
             since_ms: whole_millis(now.since(*since)),

@@ -15,9 +15,10 @@ use bytes::Bytes;
 use henge_kernel::{
     handoff::{
         Delivery,
-        delivery::{BATCH_MAX, DeliveryEffect, DeliveryEvent, Due, SILENCE_MAX},
+        delivery::{AGE_MAX, BATCH_MAX, DeliveryEffect, DeliveryEvent, Due, SILENCE_MAX},
     },
     id::NodeId,
+    key::Key,
     machine::Machine as _,
     time::Instant,
 };
@@ -85,15 +86,12 @@ impl HintedHandoffQueue {
     fn perform(&mut self, home: NodeId, effect: DeliveryEffect) {
         let storage = self.shard.storage();
         match effect {
-            // The other homes are offered nothing yet, so old hints stay where they are: that a
-            // partition is dirty for the absent home can be noted nowhere.
-            DeliveryEffect::Fetch { after, aged: true } => {
-                self.feed(home, DeliveryEvent::Fetched { after, hints: Vec::new() });
+            DeliveryEffect::Fetch { after, aged } => {
+                let age_min = if aged { AGE_MAX } else { Duration::ZERO };
+                storage.tell(FetchHints { home, after, limit: BATCH_MAX, age_min });
             }
-            DeliveryEffect::NoteDirty(_) => {}
-            DeliveryEffect::Fetch { after, aged: false } => {
-                storage.tell(FetchHints { home, after, limit: BATCH_MAX });
-            }
+            // Each home that took the record has noted it in the same step, on its own disk.
+            DeliveryEffect::NoteDirty(key) => self.feed(home, DeliveryEvent::DirtyNoted(key)),
             DeliveryEffect::Send { to, keys } => storage.tell(ReadHints { home, to, keys }),
             DeliveryEffect::Release { key, digest } => {
                 storage.tell(ReleaseHint { home, key, digest });
@@ -114,7 +112,8 @@ impl HintedHandoffQueue {
             key,
             record,
             generation: read.generation,
-            stands_in_for: None,
+            // Another home takes it over: it owes it to the one that is away from now on.
+            stands_in_for: Some(handed.home).filter(|home| *home != handed.to),
             durable: true,
         };
         let deadline = commons.environment.clock.now().after(SILENCE_MAX);
@@ -140,6 +139,14 @@ impl HintedHandoffQueue {
                 }
             });
         }
+    }
+
+    /// The homes of a key beside the one that is away, as far as they are up.
+    fn others_up(&self, home: NodeId, key: &Key) -> Vec<NodeId> {
+        let (cluster, members) =
+            (self.shard.commons.cluster.load(), self.shard.commons.members.load());
+        let others = cluster.homes_of(key).iter().copied().filter(|node| *node != home);
+        others.filter(|node| members.is_up(*node)).collect()
     }
 
     fn standing_of(&self, home: NodeId) -> DeliveryEvent {
@@ -198,7 +205,11 @@ impl Handler<Told<HintsFetched>> for HintedHandoffQueue {
 
     fn handle(&mut self, told: Told<HintsFetched>, _: &mut Self::Context) {
         let (HintsFetched { home, after, hints }, _handling) = self.me.open(told);
-        let hints = hints.into_iter().map(|(key, bytes)| Due::for_home(key, bytes)).collect();
+        let due = |(key, bytes)| {
+            let others = self.others_up(home, &key).into_iter().collect();
+            Due { key, bytes, others }
+        };
+        let hints = hints.into_iter().map(due).collect();
         self.feed(home, DeliveryEvent::Fetched { after, hints });
     }
 }

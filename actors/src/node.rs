@@ -14,15 +14,17 @@ use tracing::{error, info, warn};
 pub use crate::birth::StartError;
 use crate::{
     actor_ref::ActorRef,
+    anti_entropy_report::ShardSync,
     anti_entropy_worker::AntiEntropyWorker,
     birth::{first_view, open_directory},
     commons::{Birth, Commons, Ending, Phase},
     environment::Environment,
-    events::{MEMBERSHIP, STORAGE},
+    events::{ANTI_ENTROPY, MEMBERSHIP, STORAGE},
     front::Front,
     gossip_membership::GossipMembership,
     handle::NodeHandle,
     hinted_handoff_queue::HintedHandoffQueue,
+    ledger_file::{LedgerFile, LogFound, own_partitions},
     messages::{front::CloseEndpoint, gossip_membership::LeaveCluster, storage_shard::CloseShard},
     peer_link::Peer,
     register_file::RegisterFile,
@@ -293,7 +295,16 @@ fn start_supervisor(commons: &Arc<Commons>) {
 /// Opens the log and starts the actors that need no peers.
 fn open_shard(shard: &Rc<Shard>) -> Result<Doors, StartError> {
     let open = log_opener(shard);
-    let opened = open()?;
+    let opened = open(0)?;
+    if let Some(shown) = shard.commons.anti_entropy.get(usize::from(shard.index)) {
+        let ledger = &opened.ledger.ledger;
+        let incomplete = ledger.incomplete().collect();
+        let quarantined = ledger.quarantined().count();
+        let owed = ledger.owed().map(|(node, _)| node).collect();
+        let was_empty = opened.engine.counts().keys == 0;
+        let sync = ShardSync { incomplete, quarantined, owed, was_empty, ..ShardSync::default() };
+        shown.publish(sync);
+    }
     let storage = shard.start_child(StorageShard::NAME, String::new(), |me| {
         StorageShard::new(me, Rc::clone(shard), open, opened)
     });
@@ -316,14 +327,19 @@ fn log_opener(shard: &Shard) -> OpenEngine {
     let storage = &shard.commons.settings.storage;
     let directory = shard.commons.settings.node.data_dir.join(format!("shard-{}", shard.index));
     let segment_bytes = u32::try_from(storage.segment_bytes).unwrap_or(u32::MAX);
-    let index = shard.index;
-    Box::new(move || {
+    let (index, commons) = (shard.index, Arc::clone(&shard.commons));
+    Box::new(move |number| {
         let salt = environment.entropy.draw("log salt");
         let settings = LogSettings { directory: directory.clone(), segment_bytes, salt };
         let (engine, report) = LogEngine::open(Arc::clone(&environment.disk), settings)?;
         info!(target: STORAGE, shard = index, ?report, "log opened");
-        let suspect = report.is_suspect();
-        Ok::<_, StorageError>(Opened { engine: Box::new(engine) as Box<dyn Engine>, suspect })
+        let own = own_partitions(commons.cluster.load().ring.partitions(), index, commons.shards);
+        let found = LogFound { directory: &directory, last: engine.counts().last, report: &report };
+        let ledger = LedgerFile::open(Arc::clone(&environment.disk), found, own, number)?;
+        if let Some(reason) = ledger.lost {
+            info!(target: ANTI_ENTROPY, node = commons.name(), shard = index, reason, "incomplete until it is compared with the other homes");
+        }
+        Ok::<_, StorageError>(Opened { engine: Box::new(engine) as Box<dyn Engine>, ledger })
     })
 }
 

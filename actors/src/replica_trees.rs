@@ -29,7 +29,8 @@ use crate::{
     actor_ref::Told,
     commons::Commons,
     events::STORAGE,
-    messages::{anti_entropy_worker::PartitionDirty, coordinator::ReplyTo},
+    ledger_file::own_partitions,
+    messages::coordinator::ReplyTo,
     storage::{Engine, KeyRange, Listed, Start, StorageError, Visited},
     storage_shard::StorageShard,
     view::ClusterView,
@@ -78,18 +79,18 @@ struct Building {
     partition: PartitionId,
     through: Option<(Token, Key)>,
     trees: BTreeMap<u8, Tree>,
-    damaged: bool,
+    /// Keys whose records do not hold.
+    damaged: Vec<Key>,
 }
 
 impl ReplicaTrees {
     /// No tree is known yet.
     pub fn new(commons: &Commons, shard: u16) -> Self {
         let cluster = commons.cluster.load();
-        let own = |partition: &PartitionId| partition.shard(commons.shards) == shard;
         Self {
             node: commons.node,
             trees: Trees::default(),
-            unbuilt: cluster.ring.partitions().all().filter(own).collect(),
+            unbuilt: own_partitions(cluster.ring.partitions(), shard, commons.shards).collect(),
             building: None,
             suspect: BTreeSet::new(),
             damaged: BTreeSet::new(),
@@ -124,9 +125,14 @@ impl ReplicaTrees {
         self.unbuilt.insert(partition)
     }
 
-    /// Takes the next step of building; the partition whose trees are known now, if a record of it
-    /// was damaged.
-    fn build(&mut self, engine: &dyn Engine, cluster: &ClusterView) -> Option<PartitionId> {
+    /// Whether the record of a key is known to be damaged.
+    pub fn is_damaged(&self, key: &Key) -> bool {
+        self.damaged.contains(key)
+    }
+
+    /// Takes the next step of building; if the trees of a partition are known now, and not all of
+    /// its records hold or did hold, the keys whose records do not.
+    fn build(&mut self, engine: &dyn Engine, cluster: &ClusterView) -> Option<Vec<Key>> {
         let next = *self.unbuilt.first()?;
         let mut building = self.building.take().unwrap_or_else(|| Building::new(next));
         if building.step(engine, cluster, self.node) == Visited::Stopped {
@@ -143,7 +149,7 @@ impl ReplicaTrees {
         for (n, tree) in trees {
             self.trees.replace(TreeId { partition, n }, tree);
         }
-        (self.suspect.remove(&partition) || damaged).then_some(partition)
+        (self.suspect.remove(&partition) || !damaged.is_empty()).then_some(damaged)
     }
 
     /// Answers; `None` if a tree that is asked about is not known yet.
@@ -201,7 +207,7 @@ fn home_n(node: NodeId, cluster: &ClusterView, at: PartitionId, bucket: &[u8]) -
 
 impl Building {
     fn new(partition: PartitionId) -> Self {
-        Self { partition, through: None, trees: BTreeMap::new(), damaged: false }
+        Self { partition, through: None, trees: BTreeMap::new(), damaged: Vec::new() }
     }
 
     /// Whether a key lies in what was read already.
@@ -235,13 +241,16 @@ impl Building {
     ) {
         let token = found.token;
         let digest = payload.map_err(drop).and_then(|payload| digest_of(Some(payload)));
-        self.damaged |= digest.is_err();
+        let holds = digest.is_ok();
         if let (Ok(digest), Some(n)) = (digest, home_n(node, cluster, self.partition, found.bucket))
         {
             let place = Place::of(token, cluster.ring.partitions());
             self.trees.entry(n).or_default().update((token, place), None, digest);
         }
         if let Ok(key) = found.to_key() {
+            if !holds && self.damaged.len() < DAMAGED_MAX {
+                self.damaged.push(key.clone());
+            }
             self.through = Some((token, key));
         }
     }
@@ -339,24 +348,16 @@ impl Handler<Told<BuildTrees>> for StorageShard {
         let (BuildTrees, _handling) = self.me.open(told);
         self.write_batch();
         let cluster = self.shard.commons.cluster.load();
-        if let Some(partition) = self.trees.build(self.engine.as_ref(), &cluster)
-            && let Some(worker) = self.shard.anti_entropy()
-        {
-            worker.tell(PartitionDirty { partition, peer: None });
+        if let Some(damaged) = self.trees.build(self.engine.as_ref(), &cluster) {
+            for key in &damaged {
+                // What cannot be noted now is noted when something is written on top of it.
+                let _ = self.quarantine(key);
+            }
+            self.tell_ledger(true);
         }
         if self.trees.unbuilt.is_empty() {
             debug!(target: STORAGE, shard = self.shard.index, bytes = self.trees.trees.memory_bytes(), "trees built");
         } else {
-            self.me.tell(BuildTrees);
-        }
-    }
-}
-
-impl StorageShard {
-    /// The record of a key is damaged: the trees of its partition are built anew.
-    pub(crate) fn distrust(&mut self, key: &Key) {
-        let cluster = self.shard.commons.cluster.load();
-        if self.trees.distrust(&cluster, key) {
             self.me.tell(BuildTrees);
         }
     }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::anti_entropy_report::{AntiEntropyReport, DivergedReport, PeerSyncReport};
 use crate::{
     commons::{Commons, Phase},
+    completeness::yet_to_compare,
     view::Site,
 };
 
@@ -140,6 +141,7 @@ fn replicas(buckets: &BucketTable) -> Vec<u8> {
 fn storage_text(state: StorageState) -> &'static str {
     match state {
         StorageState::Ok => "ok",
+        StorageState::Incomplete => "incomplete",
         StorageState::Full => "full",
         StorageState::Poisoned => "poisoned",
     }
@@ -403,8 +405,13 @@ impl Readiness {
         if waiting.is_empty() && !cluster.learned {
             not("the bucket properties are not yet learned from peers".to_owned())
         } else if waiting.is_empty() {
-            commons.assemble();
-            Self::Ready
+            let peers = yet_to_compare(commons);
+            if peers.is_empty() {
+                commons.assemble();
+                return Self::Ready;
+            }
+            let names: Vec<_> = peers.into_iter().map(|peer| cluster.name_of(peer)).collect();
+            not(format!("the disk is new, and not yet compared with {}", names.join(", ")))
         } else {
             not(format!("not yet reached and not yet known as down: {}", waiting.join(", ")))
         }

@@ -6,7 +6,7 @@ use actix::{Context, Handler};
 use bytes::Bytes;
 use henge_kernel::{
     causality::{Dot, Record, Version},
-    coordination::RequestError,
+    coordination::{Failure, RequestError},
     key::{Key, PartitionCount, PartitionId},
     time::WallMillis,
 };
@@ -121,6 +121,10 @@ impl Handler<Told<ListKeys>> for StorageShard {
         let (request, _handling) = self.me.open(told);
         if self.is_late(request.deadline) {
             return request.reply.forget();
+        }
+        if !self.is_complete(request.partition) {
+            // Another home can tell of all of its keys.
+            return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
         self.write_batch();
         let commons = &self.shard.commons;

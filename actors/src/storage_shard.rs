@@ -9,49 +9,49 @@
 mod batch;
 mod durable;
 mod hints;
+mod standing;
 
 use std::{rc::Rc, sync::Arc};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
-    causality::{Conflict, Digest, Minter, Record, RecordLimits, Stamp, Write},
+    anti_entropy::Trust,
+    causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
     coordination::{Failure, Generation, RequestError},
     handoff::HintIndex,
     id::{NodeId, ShardUid},
     key::{Key, Token},
-    membership::StorageState,
     time::Instant,
 };
 use tracing::{error, warn};
 
 use self::{
-    batch::{Answer, Batch, Encoded, Waiting},
+    batch::{Answer, Batch, Encoded, Waiting, stored_digest},
     durable::Awaited,
+    standing::Standing,
 };
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
-    messages::{
-        gossip_membership::StorageChanged,
-        storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
-    },
-    replica_trees::{BuildTrees, ReplicaTrees, digest_of},
+    ledger_file::OpenedLedger,
+    messages::storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
+    replica_trees::{BuildTrees, ReplicaTrees},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     wire::{Minted, PeerReply},
 };
 
-/// Opens the shard's engine, at the start and after a fall.
-pub type OpenEngine = Box<dyn Fn() -> Result<Opened, StorageError>>;
+/// Opens the shard's engine, at the start and after a fall. Entries of the ledger are numbered
+/// behind the number that it is given.
+pub type OpenEngine = Box<dyn Fn(u64) -> Result<Opened, StorageError>>;
 
 /// An engine that was opened.
 pub struct Opened {
     /// The engine.
     pub engine: Box<dyn Engine>,
-    /// Whether changes may be missing that were once durable: writes count, answers to reads do
-    /// not, until the other homes have been asked.
-    pub suspect: bool,
+    /// What may be missing in it.
+    pub ledger: OpenedLedger,
 }
 
 /// How often each partition has been reaped. Nothing reaps yet.
@@ -66,7 +66,9 @@ pub struct StorageShard {
     open: OpenEngine,
     pub(crate) engine: Box<dyn Engine>,
     pub(crate) trees: ReplicaTrees,
-    suspect: bool,
+    /// What may be missing here: writes count, answers to reads do not, until the other homes have
+    /// been asked.
+    standing: Standing,
     minter: Minter,
     /// What is kept for homes that are away: a mirror of the marks in the log.
     hints: HintIndex,
@@ -98,7 +100,7 @@ impl StorageShard {
 
     /// Draws this run's uid.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, open: OpenEngine, opened: Opened) -> Self {
-        let Opened { engine, suspect } = opened;
+        let Opened { engine, ledger } = opened;
         let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
         let hints = hints::rebuild(&shard, engine.as_ref());
         let trees = ReplicaTrees::new(&shard.commons, shard.index);
@@ -108,7 +110,7 @@ impl StorageShard {
             open,
             engine,
             trees,
-            suspect,
+            standing: Standing::new(ledger),
             minter,
             hints,
             batch: Batch::default(),
@@ -157,7 +159,8 @@ impl StorageShard {
                 Ok(Loaded { record: self.decode(key, &payload)?, payload: Some(payload) })
             }
             Err(StorageError::Corrupt { .. }) => {
-                self.distrust(key);
+                // What comes now is not all that was here.
+                self.distrust(key)?;
                 Ok(Loaded { record: self.marked_as_known(key), payload: None })
             }
             Ok(None) => Ok(Loaded { record: self.marked_as_known(key), payload: None }),
@@ -167,20 +170,25 @@ impl StorageShard {
 
     fn read(&mut self, request: &ReadRecord) -> Result<PeerReply, StorageError> {
         let token = request.key.token();
-        let complete = !self.suspect;
+        let trust = self.trust(token, &request.key);
+        let complete = trust == Trust::Whole;
         self.write_if_waiting(token);
         let Some(payload) = self.engine.get(token, &request.key)? else {
             return Ok(PeerReply::Nothing { complete });
         };
         let corrupt =
             |_| StorageError::Corrupt { key: request.key.clone(), detail: "it does not decode" };
-        let record = Record::replicated_part(&payload).map_err(corrupt)?;
+        let (record, generation) =
+            (Record::replicated_part(&payload).map_err(corrupt)?, GENERATION);
+        if trust == Trust::Quarantined {
+            return Ok(PeerReply::Quarantined { record, generation });
+        }
         if request.known.is_some()
             && Record::digest_of_replicated(&record).map_err(corrupt)? == request.known
         {
             return Ok(PeerReply::Same { complete });
         }
-        Ok(PeerReply::Found { record, generation: GENERATION, complete })
+        Ok(PeerReply::Found { record, generation, complete })
     }
 
     fn mint(&mut self, request: MintRecord) {
@@ -257,7 +265,11 @@ impl StorageShard {
             Ok(loaded) => loaded,
             Err(error) => return request.reply.answer(refusal(&error)),
         };
-        let StoreRecord { key, conflict, stands_in_for, durable, reply, .. } = request;
+        let StoreRecord { key, conflict, durable, reply, .. } = request;
+        let stands_in_for = match self.take_duty(&key, request.stands_in_for) {
+            Ok(mark) => mark,
+            Err(error) => return reply.answer(refusal(&error)),
+        };
         let says = PeerReply::Stored;
         match self.merged(loaded, &incoming, conflict, stands_in_for) {
             None => self.acknowledge(Answer { to: reply, says, durable }),
@@ -353,22 +365,6 @@ impl StorageShard {
             }
         }
     }
-
-    /// Tells the node what state the storage is in.
-    fn judge(&self) {
-        let poisoned = self.engine.poisoned();
-        if let Some(cause) = &poisoned {
-            error!(target: STORAGE, shard = self.shard.index, %cause, "the log takes no more writes");
-            self.shard.commons.poison_storage();
-        }
-        let state = if poisoned.is_some() { StorageState::Poisoned } else { StorageState::Ok };
-        self.shard.tell_membership(StorageChanged { shard: self.shard.index, state });
-    }
-}
-
-/// The digest of a record that was decoded, and so holds, as it was stored.
-fn stored_digest(payload: Option<Bytes>) -> Option<Digest> {
-    digest_of(payload).ok().flatten()
 }
 
 /// What an asker hears of an error of the engine, nothing having been written.
@@ -387,7 +383,12 @@ impl Actor for StorageShard {
 
     fn started(&mut self, context: &mut Self::Context) {
         let interval = self.shard.commons.settings.storage.sync_interval;
-        context.run_interval(interval, |shard, _| shard.request_sync());
+        context.run_interval(interval, |shard, _| {
+            shard.request_sync();
+            shard.settle(false);
+            shard.tell_doubts();
+        });
+        self.settle(false);
         self.judge();
         self.me.tell(BuildTrees);
     }
@@ -401,8 +402,10 @@ impl Supervised for StorageShard {
         if self.engine.poisoned().is_none() {
             // The old engine holds the lock of its directory: it goes before the new one comes.
             self.engine = Box::new(MemoryEngine::new());
-            match (self.open)() {
-                Ok(Opened { engine, suspect }) => (self.engine, self.suspect) = (engine, suspect),
+            match (self.open)(self.standing.ledger.number()) {
+                Ok(Opened { engine, ledger }) => {
+                    (self.engine, self.standing) = (engine, Standing::new(ledger));
+                }
                 Err(error) => panic!("the log does not open again: {error}"),
             }
         }
@@ -414,6 +417,7 @@ impl Supervised for StorageShard {
         self.trees = ReplicaTrees::new(&self.shard.commons, self.shard.index);
         self.syncing = false;
         self.tell_hinted();
+        self.tell_ledger(true);
     }
 }
 
@@ -427,8 +431,9 @@ impl Handler<Told<ReadRecord>> for StorageShard {
         }
         let answer = self.read(&request).unwrap_or_else(|error| {
             warn!(target: STORAGE, shard = self.shard.index, %error, "a read failed");
-            if let StorageError::Corrupt { key, .. } = &error {
-                self.distrust(key);
+            // What cannot be noted is found again at the next read.
+            if matches!(error, StorageError::Corrupt { .. }) {
+                let _ = self.distrust(&request.key);
             }
             self.judge();
             refusal(&error)
@@ -484,8 +489,9 @@ impl Handler<Told<CloseShard>> for StorageShard {
         let (CloseShard { outcome }, _handling) = self.me.open(told);
         self.write_batch();
         self.closed = true;
+        let close = self.standing.closing();
         self.engine.request_sync(Box::new(move |synced| {
-            let _ = outcome.send(synced.map(|_| ()));
+            let _ = outcome.send(synced.and_then(close));
         }));
     }
 }

@@ -74,6 +74,12 @@ impl ClusterView {
         self.ring.homes(partition, self.buckets.properties(key.bucket()).n)
     }
 
+    /// The greatest `n` that a bucket has.
+    pub fn n_max(&self) -> u8 {
+        let own = self.buckets.iter().map(|register| register.properties.n);
+        own.fold(self.buckets.defaults().n, u8::max)
+    }
+
     /// The name of a node, or its id if the layout does not know it.
     pub fn name_of(&self, node: NodeId) -> String {
         self.nodes.get(&node).map_or_else(|| node.to_string(), |site| site.name.to_string())

@@ -5,7 +5,7 @@
 //! | `mod.rs` | `demo`, `serve`, `check-config`, `tls`; the options of all |
 //! | `data.rs` | `put`, `get`, `delete`, `keys`, `buckets`, `bucket` |
 //! | `bench.rs` | `bench` |
-//! | `screens.rs` | `status`, `members`, `ring`, `hints`, `actors`; `completions` |
+//! | `screens.rs` | `status`, `members`, `ring`, `hints`, `repair`, `actors`; `completions` |
 
 mod bench;
 mod data;
@@ -27,7 +27,8 @@ pub use data::{
     KeysArgs, PutArgs, WriteArgs,
 };
 pub use screens::{
-    ActorsArgs, CompletionsArgs, HintsArgs, MembersArgs, RingArgs, ScreenArgs, StatusArgs,
+    ActorsArgs, CompletionsArgs, HintsArgs, MembersArgs, RepairArgs, RingArgs, ScreenArgs,
+    StatusArgs,
 };
 
 /// A Dynamo-style key-value store: no leader, a quorum per request, conflicts kept until they are
@@ -143,6 +144,8 @@ pub enum Command {
     Ring(RingArgs),
     /// Show what one node keeps for nodes that are away
     Hints(HintsArgs),
+    /// Show how far one node and its peers hold the same
+    Repair(RepairArgs),
     /// Show the actors of one node in numbers
     Actors(ActorsArgs),
     /// Measure gets and puts

@@ -1,4 +1,4 @@
-//! `status`, `members`, `ring`, `hints`, `actors`: one screen each; and `completions`.
+//! `status`, `members`, `ring`, `hints`, `repair`, `actors`: one screen each; and `completions`.
 
 use std::{ffi::OsString, time::Duration};
 
@@ -29,8 +29,8 @@ pub struct ScreenArgs {
     about = "Show how the cluster is, and what to do about it",
     long_about = "Show how the cluster is, and what to do about it\n\nOne line a node, as the node \
                   that answers sees it: the first of --node that does. It begins with two letters: \
-                  U up, S suspected, D down, ? not heard of yet; then N normal, F disk nearly full \
-                  (no puts), P a log takes no more writes.",
+                  U up, S suspected, D down, ? not heard of yet; then N normal, I some of its records \
+                  may be missing, F disk nearly full (no puts), P a log takes no more writes.",
     after_help = "Examples:\n  henge status\n  henge status --watch=5s\n  \
                   henge status --node 10.0.0.1:7400 --json"
 )]
@@ -98,6 +98,24 @@ pub struct ActorsArgs {
     after_help = "Examples:\n  henge hints\n  henge hints --watch --node 127.0.0.1:7500"
 )]
 pub struct HintsArgs {
+    /// How to show it.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+}
+
+/// `henge repair`
+#[derive(Debug, Args)]
+#[command(
+    about = "Show how far one node and its peers hold the same",
+    long_about = "Show how far one node and its peers hold the same\n\nThe node is the first of \
+                  --node that answers. Nodes compare what they share every few seconds and mend \
+                  what differs: this shows with whom it was compared, when, what differs since \
+                  when, and how many keys were mended. It also tells which records the node itself \
+                  may lack.",
+    after_help = "Examples:\n  henge repair\n  henge repair --watch --node 127.0.0.1:7500\n  \
+                  henge repair --json"
+)]
+pub struct RepairArgs {
     /// How to show it.
     #[command(flatten)]
     pub screen: ScreenArgs,

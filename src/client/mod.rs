@@ -46,7 +46,9 @@ use henge_actors::{
     client_protocol::{ClientReply, ClientRequest, ReportOf},
     environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy},
     events::ActorReport,
-    reports::{ClusterReport, HintsReport, PreferenceReport, ReplicaReport, RingReport},
+    reports::{
+        AntiEntropyReport, ClusterReport, HintsReport, PreferenceReport, ReplicaReport, RingReport,
+    },
     transport::{
         PeerAddress,
         tls::{Directory, Identity},
@@ -193,6 +195,11 @@ impl Client {
     /// What one node keeps for homes that are away; as [`Client::cluster`].
     pub async fn hints(&self) -> Result<HintsReport, ClientError> {
         self.report(ReportOf::Hints).await
+    }
+
+    /// How far the replicas of one node and those of its peers are the same; as [`Client::cluster`].
+    pub async fn anti_entropy(&self) -> Result<AntiEntropyReport, ClientError> {
+        self.report(ReportOf::AntiEntropy).await
     }
 
     /// Guards the context tokens of this cluster: for contexts that travel as text.

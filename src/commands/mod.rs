@@ -9,7 +9,7 @@
 //! | `put`, `get`, `delete` | `put.rs`, `get.rs`, `delete.rs`; what a key holds: `found.rs`; the value of a put: `value.rs`; writes: `writing.rs` |
 //! | `keys` | `keys.rs` |
 //! | `buckets`, `bucket` | `buckets.rs` |
-//! | `status`, `members`, `ring`, `hints`, `actors` | each its own; what they share: `screen.rs` |
+//! | `status`, `members`, `ring`, `hints`, `repair`, `actors` | each its own; what they share: `screen.rs` |
 //! | `bench` | `bench/` |
 //! | `completions` | `completions.rs` |
 //!
@@ -37,6 +37,7 @@ mod keys;
 mod members;
 mod output;
 mod put;
+mod repair;
 mod ring;
 mod screen;
 mod serve;
@@ -73,6 +74,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Members(args) => members::run(args, cli),
         Command::Ring(args) => ring::run(args, cli),
         Command::Hints(args) => hints::run(args, cli),
+        Command::Repair(args) => repair::run(args, cli),
         Command::Actors(args) => actors::run(args, cli),
         Command::Bench(args) => bench::run(args, cli),
         Command::Completions(args) => completions::run(*args),

@@ -59,6 +59,7 @@ enum Life {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Storage {
     Normal,
+    Incomplete,
     Full,
     Poisoned,
 }
@@ -73,6 +74,7 @@ impl Standing {
         };
         let said = member.health.as_ref().map_or("ok", |health| &health.storage);
         let storage = match said {
+            "incomplete" => Storage::Incomplete,
             "full" => Storage::Full,
             "poisoned" => Storage::Poisoned,
             _ => Storage::Normal,
@@ -90,6 +92,7 @@ impl Standing {
         };
         let storage = match self.storage {
             Storage::Normal => 'N',
+            Storage::Incomplete => 'I',
             Storage::Full => 'F',
             Storage::Poisoned => 'P',
         };
@@ -199,6 +202,11 @@ fn advice_on(member: &MemberReport) -> Option<String> {
             )
         }
         (Life::Suspected, _) => format!("{name} does not answer just now."),
+        (_, Storage::Incomplete) => format!(
+            "{name} lost records, or may have: reads rely on the other homes until it has been \
+             compared with them. See henge repair --node {}.",
+            member.address
+        ),
         (Life::Up, Storage::Normal) => return None,
     })
 }

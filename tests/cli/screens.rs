@@ -5,7 +5,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     at, bare, feed, henge,
@@ -90,6 +90,29 @@ fn hints_are_those_of_the_node_that_is_asked() {
     let shown = henge(node, &["hints"]).ends(0);
     assert_eq!(shown.text(), "node-b keeps nothing for other nodes.\n");
     assert_eq!(henge(node, &["hints", "--json"]).ends(0).json()["node"], "node-b");
+}
+
+#[test]
+fn the_repair_screen_shows_each_peer_and_when_it_was_compared() {
+    let cluster = Cluster::of_three();
+    let node = &cluster.nodes[0];
+    eventually("all are compared", || {
+        let shown = henge(node, &["repair"]).ends(0);
+        shown.text().matches("in sync").count() == 2
+    });
+    let shown = henge(node, &["repair"]).ends(0);
+    for (line, name) in shown.text().lines().skip(1).zip(["node-b", "node-c"]) {
+        assert!(line.contains(name) && line.contains(" ago"), "{shown:?}");
+    }
+    assert!(shown.text().ends_with("node-a lacks nothing that it knows of.\n"), "{shown:?}");
+    let document = henge(node, &["repair", "--json"]).ends(0).json();
+    let peer = &document["peers"][0];
+    assert_eq!((&document["node"], &document["incomplete"]), (&"node-a".into(), &0.into()));
+    assert_eq!((&peer["name"], &peer["diverged"]), (&"node-b".into(), &json!([])));
+    assert!(peer["exchanged_ms"].is_u64() && peer["mended"] == 0, "{document}");
+    let single = Single::start();
+    let alone = henge(&single.node, &["repair"]).ends(0);
+    assert!(alone.text().starts_with("solo has met no node"), "{alone:?}");
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(super) struct Driver {
     pub(super) exchange: Exchange,
     /// How many have begun: answers to an earlier one are dropped.
     run: u64,
+    /// The latest entry of the ledger that was known when it began.
+    pub(super) number: u64,
     /// Keys to be mended, with their batches.
     pub(super) keys: VecDeque<(u64, Key)>,
     pub(super) batches: BTreeMap<u64, Batch>,
@@ -77,10 +79,12 @@ impl AntiEntropyWorker {
         let driver = self.drivers.entry(peer).or_insert_with(|| Driver {
             exchange: Exchange::new(peer.0),
             run: 0,
+            number: 0,
             keys: VecDeque::new(),
             batches: BTreeMap::new(),
         });
         driver.run += 1;
+        driver.number = self.ledger.number;
         driver.forget();
         self.ask_own(peer, TreeQuestion::Roots(trees.clone()), Asked::Roots(trees));
     }

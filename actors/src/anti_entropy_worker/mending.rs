@@ -151,6 +151,7 @@ impl AntiEntropyWorker {
             (Step::StoreHere(Some(own)), _) if stored => self.store_there(peer, mend, own),
             (Step::StoreHere(None) | Step::StoreThere, _) if stored => {
                 self.sync.mended += 1;
+                self.past.entry(peer).or_default().mended += 1;
                 self.mended(peer, &mend);
             }
             (Step::ReadTheirs(_), Read::Same) => self.mended(peer, &mend),
@@ -213,7 +214,8 @@ impl AntiEntropyWorker {
 /// stored in its place.
 fn read(reply: PeerReply) -> Read {
     match reply {
-        PeerReply::Found { record: bytes, generation, .. } => {
+        PeerReply::Found { record: bytes, generation, .. }
+        | PeerReply::Quarantined { record: bytes, generation } => {
             let record = Record::decode_replicated(&bytes);
             record.map_or(Read::Unable, |record| {
                 Read::Record(Some(Held { bytes, record: Box::new(record), generation }))

@@ -11,6 +11,7 @@
 //! that shrinks when the shard's thread is late.
 
 mod exchanging;
+mod ledger;
 mod mending;
 
 use std::{
@@ -38,8 +39,9 @@ use crate::{
     anti_entropy_report::{PeerSync, ShardSync},
     links::PeerShard,
     messages::anti_entropy_worker::{
-        CompareNow, ExchangeAnswered, ExchangeServed, LinkChanged, PartitionDirty,
+        CompareNow, ExchangeAnswered, ExchangeServed, LedgerRead, LinkChanged, PartitionDirty,
     },
+    messages::storage_shard::ReadLedger,
     shard::Shard,
     view::ClusterView,
 };
@@ -68,7 +70,19 @@ pub struct AntiEntropyWorker {
     ticked: Instant,
     /// How late ticks are while nothing is compared.
     calm: Duration,
+    /// What the shard lacks and what it owes.
+    ledger: LedgerRead,
     sync: ShardSync,
+    /// With whom something was compared or mended since the node started.
+    past: BTreeMap<PeerShard, Past>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Past {
+    /// When the peer last compared all that is shared.
+    served: Option<Instant>,
+    /// Keys that were mended.
+    mended: u64,
 }
 
 struct Lane {
@@ -83,6 +97,8 @@ impl AntiEntropyWorker {
     /// A worker that has met nobody yet.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
         let now = shard.commons.environment.clock.now();
+        let shown = shard.commons.anti_entropy.get(usize::from(shard.index));
+        let sync = shown.map_or_else(ShardSync::default, |shown| ShardSync::clone(&shown.load()));
         Self {
             me,
             shard,
@@ -95,7 +111,9 @@ impl AntiEntropyWorker {
             debt: 0,
             ticked: now,
             calm: LATE,
-            sync: ShardSync::default(),
+            ledger: LedgerRead::default(),
+            sync,
+            past: BTreeMap::new(),
         }
     }
 
@@ -135,11 +153,17 @@ impl AntiEntropyWorker {
     }
 
     fn begin(&mut self, lane: u16, effects: Vec<ScheduleEffect>) {
+        let mut equal: BTreeMap<NodeId, Vec<PartitionId>> = BTreeMap::new();
         for effect in effects {
-            // What is clean needs no note: dirty partitions are known until the process ends only.
-            if let ScheduleEffect::Start { peer, first } = effect {
-                self.start_exchange((peer, lane), &first);
+            match effect {
+                ScheduleEffect::Start { peer, first } => self.start_exchange((peer, lane), &first),
+                ScheduleEffect::Clean { peer, partition } => {
+                    equal.entry(peer).or_default().push(partition);
+                }
             }
+        }
+        for (peer, partitions) in equal {
+            self.found_equal((peer, lane), partitions);
         }
     }
 
@@ -162,7 +186,9 @@ impl AntiEntropyWorker {
             let peers = held.peers.iter().copied().collect();
             self.plan(lane, ScheduleEvent::RingChanged(peers));
         }
+        self.look_into_ledger(peer);
         self.plan(lane, ScheduleEvent::PeerUp(node));
+        self.publish();
     }
 
     fn tick(&mut self) {
@@ -225,8 +251,11 @@ impl AntiEntropyWorker {
         let mut peers: BTreeMap<PeerShard, PeerSync> = BTreeMap::new();
         for (number, lane) in &self.lanes {
             for node in &lane.peers {
+                let peer = (*node, *number);
+                let Past { served, mended } = self.past.get(&peer).copied().unwrap_or_default();
                 let compared = lane.schedule.compared(*node);
-                peers.insert((*node, *number), PeerSync { compared, diverged: BTreeMap::new() });
+                let diverged = BTreeMap::new();
+                peers.insert(peer, PeerSync { compared, served, mended, diverged });
             }
             for (node, partition, since) in lane.schedule.diverged() {
                 let peer = peers.entry((node, *number)).or_default();
@@ -253,6 +282,7 @@ impl Actor for AntiEntropyWorker {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.run_interval(TICK, |worker, _| worker.tick());
+        self.shard.storage().tell(ReadLedger);
         for peer in self.shard.links.reached() {
             self.link_changed(peer, true);
         }
@@ -264,7 +294,8 @@ impl Supervised for AntiEntropyWorker {
         // An answer to a question from before the fall must meet no later one.
         let (tickets, mut sync) = (self.tickets, std::mem::take(&mut self.sync));
         sync.peers.clear();
-        *self = Self { tickets, sync, ..Self::new(self.me.clone(), Rc::clone(&self.shard)) };
+        let past = std::mem::take(&mut self.past);
+        *self = Self { tickets, sync, past, ..Self::new(self.me.clone(), Rc::clone(&self.shard)) };
     }
 }
 
@@ -282,15 +313,10 @@ impl Handler<Told<PartitionDirty>> for AntiEntropyWorker {
 
     fn handle(&mut self, told: Told<PartitionDirty>, _: &mut Self::Context) {
         let (PartitionDirty { partition, peer }, _handling) = self.me.open(told);
-        let homes = self.shard.commons.cluster.load();
-        let homes = homes.ring.preference_list(partition).iter().copied();
-        let wanted = |node: &NodeId| peer.is_none_or(|peer| peer == *node);
-        for node in homes.filter(wanted) {
-            let shards = self.shard.commons.peer_shards.get(&node).map(|shards| *shards);
-            if let Some(shards) = shards {
-                let event = ScheduleEvent::Dirty { peer: node, partition };
-                self.plan(partition.shard(shards), event);
-            }
+        let shards = self.shard.commons.peer_shards.get(&peer).map(|shards| *shards);
+        if let Some(shards) = shards {
+            let event = ScheduleEvent::Dirty { peer, partitions: vec![partition] };
+            self.plan(partition.shard(shards), event);
         }
     }
 }
@@ -300,6 +326,7 @@ impl Handler<Told<ExchangeServed>> for AntiEntropyWorker {
 
     fn handle(&mut self, told: Told<ExchangeServed>, _: &mut Self::Context) {
         let (ExchangeServed { peer: (node, lane) }, _handling) = self.me.open(told);
+        self.past.entry((node, lane)).or_default().served = Some(self.now());
         self.plan(lane, ScheduleEvent::Served(node));
     }
 }

@@ -167,6 +167,7 @@ async fn reply_to(shard: &Rc<Shard>, request: ClientRequest) -> Result<ClientRep
             ReportOf::Replica(key) => json(&node.replica(&key).await?)?,
             ReportOf::Actors => json(&node.actors())?,
             ReportOf::Hints => json(&node.hints().await?)?,
+            ReportOf::AntiEntropy => json(&node.anti_entropy())?,
         },
     })
 }

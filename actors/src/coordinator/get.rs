@@ -138,6 +138,7 @@ fn get_event(node: NodeId, reply: PeerReply) -> GetEvent {
                 Err(_) => GetEvent::Failed { node, failure: Failure::Corrupt },
             }
         }
+        PeerReply::Quarantined { .. } => GetEvent::Failed { node, failure: Failure::Corrupt },
         PeerReply::Failed(failure) => GetEvent::Failed { node, failure },
         _ => GetEvent::Failed { node, failure: Failure::Refused },
     }

@@ -62,7 +62,7 @@ impl Coordinator {
         let partition = plan::partition_of_key(&cluster, putting.key());
         if let Some(worker) = self.shard.anti_entropy() {
             for node in &putting.silent {
-                worker.tell(PartitionDirty { partition, peer: Some(*node) });
+                worker.tell(PartitionDirty { partition, peer: *node });
             }
         }
     }

@@ -33,7 +33,9 @@
 //! | `PeerReached` | `PeerLink` | `RingManager` | |
 //! | `ExamineTrees` | `AntiEntropyWorker`, `PeerLink` | `StorageShard` | `Trees` |
 //! | `LinkChanged` `ExchangeServed` | `PeerLink` | `AntiEntropyWorker` | |
-//! | `PartitionDirty` | `StorageShard`, `Coordinator` | `AntiEntropyWorker` | |
+//! | `PartitionDirty` | `Coordinator` | `AntiEntropyWorker` | |
+//! | `LedgerRead` | `StorageShard` | `AntiEntropyWorker` | |
+//! | `ReadLedger` `ReplicasEqual` | `AntiEntropyWorker` | `StorageShard` | |
 //! | `ExchangeAnswered` | whoever holds its `ReplyTo` | `AntiEntropyWorker` | |
 //! | `CompareNow` | `NodeHandle` | `AntiEntropyWorker` | |
 //! | `ChildDown` | any child | `NodeSupervisor` | |

@@ -1,5 +1,7 @@
 //! To [`StorageShard`](crate::storage_shard::StorageShard).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use henge_kernel::{
     bucket::RegisterVersion,
@@ -65,7 +67,8 @@ pub struct StoreRecord {
     pub record: Bytes,
     /// The lowest generation under which it was read from a shard.
     pub generation: Generation,
-    /// The home for which this node, a fallback, keeps the record.
+    /// The home for which this node, a fallback, keeps the record; or, if it is a home itself, to
+    /// which it owes the record from now on.
     pub stands_in_for: Option<NodeId>,
     /// Whether to answer only after fdatasync.
     pub durable: bool,
@@ -119,6 +122,8 @@ pub struct FetchHints {
     pub after: Option<Key>,
     /// How many at most.
     pub limit: usize,
+    /// Only those that have been kept for at least so long.
+    pub age_min: Duration,
 }
 
 /// Read records that are kept for a home.
@@ -148,6 +153,21 @@ pub struct ReleaseHint {
 pub struct CountHints {
     /// Who waits.
     pub outcome: oneshot::Sender<Vec<(NodeId, HintTotals)>>,
+}
+
+/// Say what is to be compared with other homes.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLedger;
+
+/// These partitions are the same here and at a peer.
+#[derive(Debug)]
+pub struct ReplicasEqual {
+    /// The peer.
+    pub peer: NodeId,
+    /// The partitions.
+    pub partitions: Vec<PartitionId>,
+    /// The number of the latest entry of the ledger that was known when they began to be compared.
+    pub through: u64,
 }
 
 /// Write out what waits and sync the log; the shard takes no more writes.

@@ -123,7 +123,7 @@ impl PeerLink {
         if partition.shard(self.shard.commons.shards) != self.shard.index {
             return Some(PeerReply::Failed(Failure::Refused));
         }
-        if self.is_no_fallback(cluster, request) {
+        if self.is_misdirected(cluster, request) {
             return Some(PeerReply::Failed(Failure::Refused));
         }
         let naming = cluster.buckets.compare(bucket, named);
@@ -140,13 +140,15 @@ impl PeerLink {
         })
     }
 
-    /// Whether this node is asked to keep a record for a node that is no home of the key, or is one
-    /// itself: nobody would ever be given that record.
-    fn is_no_fallback(&self, cluster: &ClusterView, request: &PeerRequest) -> bool {
-        let PeerRequest::Store { key, stands_in_for: Some(home), .. } = request else {
+    /// Whether this node is asked to keep a record for a node that is no home of the key, or for
+    /// itself: nobody would ever be given that record. A home owes it to another one if the sender
+    /// forgets its own copy, and so wants it to be durable.
+    fn is_misdirected(&self, cluster: &ClusterView, request: &PeerRequest) -> bool {
+        let PeerRequest::Store { key, stands_in_for: Some(home), durable, .. } = request else {
             return false;
         };
-        let homes = cluster.homes_of(key);
-        homes.contains(&self.shard.commons.node) || !homes.contains(home)
+        let (homes, own) = (cluster.homes_of(key), self.shard.commons.node);
+        let owes = *durable && *home != own;
+        !homes.contains(home) || (homes.contains(&own) && !owes)
     }
 }

@@ -41,6 +41,10 @@ pub trait Disk: Send + Sync {
     /// holds it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
 
+    /// Names the machine's time since its last start: what was written but not synced survives within
+    /// it, if the disk holds, and not beyond it. 0 if that cannot be told.
+    fn boot(&self) -> u64;
+
     /// A lane for syncs beside the calling thread; one per log. `name` names it in diagnostics.
     fn sync_lane(&self, name: &str) -> io::Result<Box<dyn SyncLane>>;
 }

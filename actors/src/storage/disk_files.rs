@@ -9,7 +9,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::disk::{Disk, DiskFile, DiskLock, SyncDone, SyncLane};
+
+/// Where Linux says under which random name it was started.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The file system of the machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +79,11 @@ impl Disk for FileDisk {
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    fn boot(&self) -> u64 {
+        let named = fs::read(BOOT_ID).unwrap_or_default();
+        if named.is_empty() { 0 } else { xxh3_64(&named) }
     }
 
     fn sync_lane(&self, name: &str) -> io::Result<Box<dyn SyncLane>> {

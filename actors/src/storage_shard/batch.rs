@@ -1,14 +1,25 @@
 //! What waits for the next write(2), and who is answered when it has returned.
 
+use bytes::Bytes;
 use henge_kernel::{
+    causality::Digest,
     id::NodeId,
     key::{Key, Token},
 };
 
-use crate::{messages::coordinator::ReplyTo, replica_trees::DigestChange, wire::PeerReply};
+use crate::{
+    messages::coordinator::ReplyTo,
+    replica_trees::{DigestChange, digest_of},
+    wire::PeerReply,
+};
 
 /// The stored form of a record, and its digest before it was written and after.
 pub(super) type Encoded = (Vec<u8>, DigestChange);
+
+/// The digest of a record that was decoded, and so holds, as it was stored.
+pub(super) fn stored_digest(payload: Option<Bytes>) -> Option<Digest> {
+    digest_of(payload).ok().flatten()
+}
 
 /// What waits for the next write(2).
 #[derive(Default)]

@@ -4,7 +4,7 @@
 //! the log, so there is nothing that could come apart. The index in memory mirrors them, and
 //! changes only when the entry is written.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{collections::BTreeSet, ops::ControlFlow, time::Duration};
 
 use actix::{AsyncContext as _, Handler};
 use bytes::Bytes;
@@ -84,8 +84,15 @@ impl StorageShard {
     }
 
     fn fetch(&self, request: FetchHints) -> HintsFetched {
-        let FetchHints { home, after, limit } = request;
-        let hints = self.hints.of(home, after.as_ref()).take(limit);
+        let FetchHints { home, after, limit, age_min } = request;
+        let now = self.shard.commons.environment.clock.wall();
+        let age = |since: WallMillis| Duration::from_millis(now.0.saturating_sub(since.0));
+        let is_due = |since| age(since) >= age_min;
+        let oldest = self.hints.homes().find(|(node, _)| *node == home);
+        let any = oldest.and_then(|(_, totals)| totals.oldest).is_some_and(is_due);
+        let hints =
+            self.hints.of(home, after.as_ref()).filter(|(_, hint)| any && is_due(hint.since));
+        let hints = hints.take(limit);
         let hints = hints.map(|(key, hint)| (key.clone(), hint.bytes)).collect();
         HintsFetched { home, after, hints }
     }

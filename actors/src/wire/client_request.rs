@@ -88,6 +88,8 @@ pub enum ReportOf {
     Actors,
     /// What the node keeps for homes that are away.
     Hints,
+    /// How far its replicas and those of its peers are the same.
+    AntiEntropy,
 }
 
 /// A request as it travels.
@@ -170,6 +172,7 @@ enum ReportBody<'a> {
     Replica(WireKey<'a>),
     Actors,
     Hints,
+    AntiEntropy,
 }
 
 impl ClientRequest {
@@ -358,6 +361,7 @@ impl ReportOf {
             Self::Replica(key) => ReportBody::Replica(WireKey::of(key)),
             Self::Actors => ReportBody::Actors,
             Self::Hints => ReportBody::Hints,
+            Self::AntiEntropy => ReportBody::AntiEntropy,
         }
     }
 }
@@ -372,6 +376,7 @@ impl ReportBody<'_> {
             Self::Replica(key) => ReportOf::Replica(key.own()?),
             Self::Actors => ReportOf::Actors,
             Self::Hints => ReportOf::Hints,
+            Self::AntiEntropy => ReportOf::AntiEntropy,
         })
     }
 }

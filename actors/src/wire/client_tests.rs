@@ -79,6 +79,7 @@ fn requests() -> Vec<ClientRequest> {
         ReportOf::Replica(key()),
         ReportOf::Actors,
         ReportOf::Hints,
+        ReportOf::AntiEntropy,
     ];
     requests.extend(reports.map(ClientRequest::Report));
     requests

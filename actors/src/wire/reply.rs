@@ -41,6 +41,14 @@ pub enum PeerReply {
         /// Whether it may count.
         complete: bool,
     },
+    /// It has lost what it held of the key; this came later. It does not answer a read, and is to
+    /// be merged with the others.
+    Quarantined {
+        /// The record in its replicated form.
+        record: Bytes,
+        /// The lowest generation under which it was read.
+        generation: Generation,
+    },
     /// It has merged what it was sent, and it is written.
     Stored,
     /// It has minted the write (between a shard and its own coordinator only).
@@ -105,6 +113,7 @@ enum Body<'a> {
     Refused(WireError<'a>),
     Failed(u8),
     Trees,
+    Quarantined { generation: u64 },
 }
 
 const FAILURES: [Failure; 4] =
@@ -120,6 +129,9 @@ impl PeerReply {
             Self::Same { complete } => (Body::Same { complete: *complete }, none),
             Self::Found { record, generation, complete } => {
                 (Body::Found { generation: generation.0, complete: *complete }, record.clone())
+            }
+            Self::Quarantined { record, generation } => {
+                (Body::Quarantined { generation: generation.0 }, record.clone())
             }
             Self::Stored => (Body::Stored, none),
             // Minting is asked of a peer as a forwarded write, never by itself.
@@ -159,6 +171,9 @@ impl PeerReply {
             Body::Same { complete } => Self::Same { complete },
             Body::Found { generation, complete } => {
                 Self::Found { record: tail, generation: Generation(generation), complete }
+            }
+            Body::Quarantined { generation } => {
+                Self::Quarantined { record: tail, generation: Generation(generation) }
             }
             Body::Stored => Self::Stored,
             Body::Written { context, dot: (uid, epoch, counter), body, replicas } => {

@@ -292,3 +292,72 @@ fn a_queue_or_a_shard_that_falls_goes_on_where_it_was() {
         });
     }
 }
+
+/// Puts the clock of a node forward by more than a day, and waits until it has looked at its hints.
+async fn grow_old(world: &World, node: &str) {
+    world.clock(node).set_skew_ms(25 * 3_600_000);
+    pass(11 * 60_000).await;
+}
+
+#[test]
+fn what_has_grown_old_is_taken_over_by_the_other_homes_and_reaches_the_absent_one() {
+    simulate(async {
+        let mut plan = five(10);
+        // Only what the other homes owe makes them compare early.
+        plan.adjust = |_, settings| {
+            settings.anti_entropy.interval = std::time::Duration::from_hours(1);
+        };
+        let mut world = World::start(plan).await;
+        let (homes, fallbacks) = sides(&world, "k");
+        cut_off(&world, &homes).await;
+        put(world.node(&fallbacks[0]), "k", "v", PutOptions::default().w(1)).await.unwrap();
+        let keeper = fallbacks[0].clone();
+        // Two of the homes are back, the first is not; the fallback has kept it for all three.
+        let marks = replica(&world, &keeper, "k").await.marks;
+        assert!(marks.contains(&homes[0]), "{marks:?}");
+        grow_old(&world, &keeper).await;
+        let marks = replica(&world, &keeper, "k").await.marks;
+        assert!(marks.contains(&homes[0]), "with nobody to give it to, it stays: {marks:?}");
+        world.network.heal_all();
+        world.network.isolate(&name(&homes[0]));
+        for home in &homes[1..] {
+            world.until_seen(&[&keeper], home, "up").await;
+        }
+        // They have it by themselves; the mark for the first goes once they say that they owe it.
+        pass(20 * 60_000).await;
+        assert!(replica(&world, &keeper, "k").await.marks.is_empty(), "it is given up");
+        for home in &homes[1..] {
+            assert!(replica(&world, home, "k").await.digest.is_some(), "{home}");
+            assert_eq!(world.node(home).anti_entropy().owed, [homes[0].clone()], "{home}");
+        }
+        // That survives them.
+        for home in &homes[1..] {
+            world.kill(home).await;
+            world.start_node(home).await;
+            assert_eq!(world.node(home).anti_entropy().owed, [homes[0].clone()], "{home}");
+        }
+        world.kill(&keeper).await;
+        world.network.heal_all();
+        world.until_seen(&[&homes[1]], &homes[0], "up").await;
+        pass(3_000).await;
+        let expected = replica(&world, &homes[1], "k").await.digest;
+        assert_eq!(replica(&world, &homes[0], "k").await.digest, expected);
+        for home in &homes[1..] {
+            assert!(world.node(home).anti_entropy().owed.is_empty(), "{home}");
+        }
+    });
+}
+
+#[test]
+fn what_is_young_waits_for_its_own_home() {
+    simulate(async {
+        let world = World::start(five(11)).await;
+        let (homes, fallbacks) = sides(&world, "k");
+        cut_off(&world, &homes[..1]).await;
+        put(world.node(&homes[1]), "k", "v", PutOptions::default().w(3)).await.unwrap();
+        let keeper = keeper_of(&world, &fallbacks, "k").await;
+        pass(25 * 60_000).await;
+        assert_eq!(replica(&world, &keeper, "k").await.marks, homes[..1]);
+        assert!(world.node(&homes[1]).anti_entropy().owed.is_empty());
+    });
+}

@@ -12,6 +12,7 @@ mod observing;
 mod requests;
 mod sloppy;
 mod soak;
+mod soundness;
 mod storage;
 mod strangers;
 mod supervision;

@@ -211,7 +211,6 @@ fn a_shard_that_was_closed_takes_no_more_writes() {
 }
 
 #[test]
-#[ignore = "a record that was damaged counts towards R as soon as any one home has written to it"]
 fn a_damaged_record_does_not_count_again_before_every_home_was_asked() {
     simulate(async {
         let world = World::start(Plan::three(9)).await;

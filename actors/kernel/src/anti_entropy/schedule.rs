@@ -33,12 +33,13 @@ pub enum ScheduleEvent {
     PeerDown(NodeId),
     /// The ring is another: these nodes share a tree with this one.
     RingChanged(Vec<NodeId>),
-    /// A node is known to lack something of a partition.
+    /// A node is known to lack something of these partitions, or this one to lack something that
+    /// the node may have.
     Dirty {
         /// The node.
         peer: NodeId,
-        /// The partition.
-        partition: PartitionId,
+        /// The partitions.
+        partitions: Vec<PartitionId>,
     },
     /// The roots of all shared trees are compared: [`super::exchange::ExchangeEffect::Compared`].
     Compared {
@@ -234,6 +235,8 @@ impl Machine for Schedule {
                 if self.up.insert(peer)
                     && let Some(plan) = self.plans.get_mut(&peer)
                 {
+                    // What is dirty does not wait for the other to take the lead.
+                    let due = if plan.dirty.is_empty() { due } else { now };
                     (plan.due, plan.rounds) = (due, 0);
                 }
             }
@@ -245,9 +248,9 @@ impl Machine for Schedule {
                 }
             }
             ScheduleEvent::RingChanged(peers) => self.change_ring(now, &peers),
-            ScheduleEvent::Dirty { peer, partition } => {
-                if let Some(plan) = self.plans.get_mut(&peer) {
-                    plan.dirty.insert(partition, false);
+            ScheduleEvent::Dirty { peer, partitions } => {
+                if let Some(plan) = self.plans.get_mut(&peer).filter(|_| !partitions.is_empty()) {
+                    plan.dirty.extend(partitions.into_iter().map(|partition| (partition, false)));
                     (plan.due, plan.rounds) = (now, 0);
                 }
             }

@@ -16,6 +16,9 @@ pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
 pub enum StorageState {
     /// Takes writes.
     Ok,
+    /// Takes writes, and may lack some that it once acknowledged: reads do not rely on it until the
+    /// other homes have been asked.
+    Incomplete,
     /// Nearly full: refuses puts, takes deletes, reads, handoff out.
     Full,
     /// A write or sync failed: acknowledges nothing any more.
@@ -44,6 +47,7 @@ impl SelfHealth {
             StorageState::Ok => 0,
             StorageState::Full => 1,
             StorageState::Poisoned => 2,
+            StorageState::Incomplete => 3,
         });
         to.put_u64(self.wall.0);
     }
@@ -57,6 +61,7 @@ impl SelfHealth {
             0 => StorageState::Ok,
             1 => StorageState::Full,
             2 => StorageState::Poisoned,
+            3 => StorageState::Incomplete,
             _ => return None,
         };
         Some(Self { loop_lag_ms, storage, wall: WallMillis(from.get_u64()) })

@@ -4,6 +4,7 @@
 
 mod budget;
 mod exchange;
+mod ledger;
 mod schedule;
 mod stores;
 mod trees;

@@ -63,7 +63,7 @@ impl Plan {
     }
 
     fn dirty(&mut self, peer: NodeId, partition: u16) -> &[ScheduleEffect] {
-        self.handle(ScheduleEvent::Dirty { peer, partition: PartitionId(partition) })
+        self.handle(ScheduleEvent::Dirty { peer, partitions: vec![PartitionId(partition)] })
     }
 
     fn due(&self) -> core::time::Duration {
@@ -151,10 +151,12 @@ fn a_partition_that_became_dirty_meanwhile_is_compared_once_more() {
 
 #[test]
 fn a_dirty_partition_of_a_peer_that_is_down_waits_for_it() {
-    let mut plan = Plan::with(&[LED]);
-    plan.handle(ScheduleEvent::PeerDown(LED));
-    assert_eq!(plan.dirty(LED, 7), []);
-    assert_eq!(plan.handle(ScheduleEvent::PeerUp(LED)), [start(LED, &[7])]);
+    for peer in [LED, LEADER] {
+        let mut plan = Plan::with(&[peer]);
+        plan.handle(ScheduleEvent::PeerDown(peer));
+        assert_eq!(plan.dirty(peer, 7), []);
+        assert_eq!(plan.handle(ScheduleEvent::PeerUp(peer)), [start(peer, &[7])], "whoever leads");
+    }
 }
 
 #[test]

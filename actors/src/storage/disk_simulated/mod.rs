@@ -56,6 +56,7 @@ impl SimulatedDisk {
         let mut state = self.state();
         let held = state.restart();
         state.lose_unsynced();
+        state.boots += 1;
         drop(state);
         drop(held);
     }
@@ -164,6 +165,10 @@ impl Disk for SimulatedDisk {
         }
         let (path, life) = (path.to_owned(), state.life);
         Ok(Box::new(HeldLock { shared: Arc::clone(&self.shared), path, life }))
+    }
+
+    fn boot(&self) -> u64 {
+        self.state().boots
     }
 
     fn sync_lane(&self, _: &str) -> io::Result<Box<dyn SyncLane>> {

@@ -18,6 +18,8 @@ pub(super) struct State {
     pub locks: BTreeSet<PathBuf>,
     /// Which life of the machine this is: handles of an earlier one are dead.
     pub life: u64,
+    /// How often the machine had power.
+    pub boots: u64,
     /// Numbers all changes; a sync covers those below its horizon.
     pub operations: u64,
     pub horizon: Option<u64>,
@@ -57,6 +59,7 @@ impl State {
             inodes: BTreeMap::new(),
             locks: BTreeSet::new(),
             life: 0,
+            boots: 1,
             operations: 0,
             horizon: None,
             holding: false,
@@ -74,6 +77,7 @@ impl State {
             synced_names: self.names.clone(),
             inodes: self.inodes.iter().map(settle).collect(),
             operations: self.operations,
+            boots: self.boots,
             ..Self::new(seed)
         }
     }
