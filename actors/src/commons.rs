@@ -23,6 +23,7 @@ use crate::{
     front::Front,
     gossip_membership::GossipMembership,
     meter::Roster,
+    reaper::Reaper,
     ring_manager::RingManager,
     settings::Settings,
     storage_shard::StorageShard,
@@ -71,6 +72,8 @@ pub struct Commons {
     pub storages: OnceLock<Vec<ActorRef<StorageShard>>>,
     /// One a shard, too.
     pub workers: OnceLock<Vec<ActorRef<AntiEntropyWorker>>>,
+    /// And one that reaps.
+    pub reapers: OnceLock<Vec<ActorRef<Reaper>>>,
     /// How far each shard and its peers are the same.
     pub anti_entropy: Vec<Published<ShardSync>>,
     /// On shard 0.
@@ -147,6 +150,7 @@ impl Commons {
             fronts: OnceLock::new(),
             storages: OnceLock::new(),
             workers: OnceLock::new(),
+            reapers: OnceLock::new(),
             anti_entropy: (0..shards).map(|_| Published::new(ShardSync::default())).collect(),
             membership: OnceLock::new(),
             ring_manager: OnceLock::new(),

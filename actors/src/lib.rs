@@ -85,6 +85,7 @@ mod cuts;
 mod deadline_wheel;
 pub mod environment;
 pub mod events;
+mod fence_file;
 mod front;
 mod gossip_membership;
 mod handle;
@@ -99,6 +100,8 @@ mod node;
 mod peer_link;
 #[cfg(feature = "simulation")]
 mod planted;
+mod reap_reports;
+mod reaper;
 mod register_file;
 mod register_refusals;
 mod replica_trees;

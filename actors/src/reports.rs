@@ -12,6 +12,7 @@ use henge_kernel::{
 use serde::{Deserialize, Serialize};
 
 pub use crate::anti_entropy_report::{AntiEntropyReport, DivergedReport, PeerSyncReport};
+pub use crate::reap_reports::{AsideReport, BlockedReport, ReapReport};
 use crate::{
     commons::{Commons, Phase},
     completeness::yet_to_compare,

@@ -2,13 +2,18 @@
 
 use std::{
     cell::{OnceCell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
 };
 
 use actix::{Actor, Context, Supervised};
 use henge_kernel::{
-    causality::Overwritten, coordination::hedge::Hedging, id::NodeId, key::PartitionId,
+    causality::Overwritten,
+    coordination::hedge::Hedging,
+    id::NodeId,
+    key::{Key, PartitionId},
+    reaping::Fence,
 };
 
 use crate::{
@@ -21,9 +26,10 @@ use crate::{
     deadline_wheel::DeadlineWheel,
     hinted_handoff_queue::HintedHandoffQueue,
     links::Links,
-    messages::gossip_membership::StorageChanged,
+    messages::{gossip_membership::StorageChanged, storage_shard::MeetFences},
     meter::Meter,
     peer_link::PeerLink,
+    reaper::Reaper,
     storage_shard::StorageShard,
     supervision::{Child, Guardian},
     transport::Link,
@@ -48,7 +54,10 @@ pub struct Shard {
     pub tails: Arc<Admission>,
     /// The door for answers that wait until their clients have read what was sent before.
     pub unread: Arc<Admission>,
+    /// How far it is in each partition that was ever reaped, as its storage shows it.
+    pub fences: RefCell<BTreeMap<PartitionId, Fence>>,
     storage: OnceCell<ActorRef<StorageShard>>,
+    reaper: OnceCell<ActorRef<Reaper>>,
     handoff: OnceCell<ActorRef<HintedHandoffQueue>>,
     anti_entropy: OnceCell<ActorRef<AntiEntropyWorker>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
@@ -78,7 +87,9 @@ impl Shard {
             links: Links::default(),
             overwritten: RefCell::default(),
             hedging: RefCell::default(),
+            fences: RefCell::default(),
             storage: OnceCell::new(),
+            reaper: OnceCell::new(),
             handoff: OnceCell::new(),
             anti_entropy: OnceCell::new(),
             tails,
@@ -120,6 +131,28 @@ impl Shard {
     /// The shard's storage.
     pub fn storage(&self) -> &ActorRef<StorageShard> {
         self.storage.get().unwrap_or_else(|| unreachable!("the storage is started first"))
+    }
+
+    /// How far the shard is in a partition.
+    pub fn fence(&self, partition: PartitionId) -> Fence {
+        self.fences.borrow().get(&partition).copied().unwrap_or_default()
+    }
+
+    /// A member has refused what was read here of a key, and says how far it is.
+    pub fn meet(&self, key: &Key, fence: Fence) {
+        let partition = key.token().partition(self.commons.cluster.load().ring.partitions());
+        self.storage().tell(MeetFences { from: None, fences: vec![(partition, fence)] });
+    }
+
+    /// Names the shard's reaper, once.
+    pub fn set_reaper(&self, reaper: ActorRef<Reaper>) {
+        let first = self.reaper.set(reaper).is_ok();
+        debug_assert!(first, "a shard has one reaper");
+    }
+
+    /// The shard's reaper, once it is started.
+    pub fn reaper(&self) -> Option<&ActorRef<Reaper>> {
+        self.reaper.get()
     }
 
     /// Names the shard's queue of hints, once.

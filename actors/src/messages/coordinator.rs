@@ -20,8 +20,10 @@ use crate::{
         anti_entropy_worker::ExchangeAnswered,
         hinted_handoff_queue::{Handed, HandedOver},
         peer_link::SendReply,
+        reaper::FenceAnswered,
     },
     peer_link::PeerLink,
+    reaper::Reaper,
     transport::LinkId,
     wire::{ForwardedWrite, ListedKeys, PeerReply},
 };
@@ -144,6 +146,10 @@ enum Whom {
         worker: ActorRef<AntiEntropyWorker>,
         ticket: u64,
     },
+    Reaper {
+        reaper: ActorRef<Reaper>,
+        ticket: u64,
+    },
     /// With the request's place here, which is given back as the answer goes.
     Peer {
         peer: ActorRef<PeerLink>,
@@ -167,6 +173,11 @@ impl ReplyTo {
     /// What a worker asked under `ticket`.
     pub fn worker(worker: ActorRef<AntiEntropyWorker>, ticket: u64) -> Self {
         Self(Some(Whom::Worker { worker, ticket }))
+    }
+
+    /// What a reaper asked under `ticket`.
+    pub fn reaper(reaper: ActorRef<Reaper>, ticket: u64) -> Self {
+        Self(Some(Whom::Reaper { reaper, ticket }))
     }
 
     /// The request `correlation` that came from a peer on `link`.
@@ -193,6 +204,7 @@ impl ReplyTo {
             Some(Whom::Worker { worker, ticket }) => {
                 worker.tell(ExchangeAnswered { ticket, reply });
             }
+            Some(Whom::Reaper { reaper, ticket }) => reaper.tell(FenceAnswered { ticket, reply }),
             Some(Whom::Peer { peer, link, correlation, .. }) => {
                 peer.tell(SendReply { link, correlation, reply });
             }

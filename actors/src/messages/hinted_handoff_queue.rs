@@ -30,10 +30,9 @@ pub struct HintsRead {
     pub home: NodeId,
     /// To whom they are to be sent.
     pub to: NodeId,
-    /// The lowest generation under which they were read.
-    pub generation: Generation,
-    /// In their replicated form, with their digests; `None` if one cannot be read.
-    pub records: Vec<(Key, Option<(Bytes, Digest)>)>,
+    /// In their replicated form, with their digests and the generations under which they were read;
+    /// `None` if one cannot be read.
+    pub records: Vec<(Key, Option<(Bytes, Digest, Generation)>)>,
 }
 
 /// A record that was sent.

@@ -53,5 +53,6 @@ pub mod gossip_membership;
 pub mod hinted_handoff_queue;
 pub mod node_supervisor;
 pub mod peer_link;
+pub mod reaper;
 pub mod ring_manager;
 pub mod storage_shard;

@@ -115,6 +115,12 @@ impl StorageShard {
         Ok(None)
     }
 
+    /// Any record of these partitions may be missing from now on. Durable when this returns.
+    pub(super) fn doubt(&mut self, partitions: &[PartitionId]) -> Result<(), StorageError> {
+        partitions.iter().for_each(|partition| self.standing.ledger.doubt(*partition));
+        self.write_ledger()
+    }
+
     fn write_ledger(&self) -> Result<(), StorageError> {
         if self.closed {
             return Ok(());

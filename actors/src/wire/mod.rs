@@ -6,6 +6,7 @@
 //! | `hello` | the first frame each way |
 //! | `request`, `reply` | the request lane |
 //! | `trees` | what the request lane says of trees of digests |
+//! | `fences` | what the request lane says of reaping |
 //! | `failure` | errors inside replies |
 //! | `control` | the control lane |
 //! | `client_hello`, `client_request`, `client_reply` | the protocol of clients |
@@ -18,6 +19,7 @@ mod client_tests;
 mod codec;
 mod control;
 mod failure;
+mod fences;
 mod hello;
 mod reply;
 mod request;
@@ -34,6 +36,7 @@ pub use client_reply::{ClientAnswer, ClientReply};
 pub use client_request::{ClientQuestion, ClientRequest, ReportOf};
 pub use codec::{HeaderTooLong, MalformedFrame};
 pub use control::{ControlMessage, REGISTERS_PER_MESSAGE_MAX};
+pub use fences::{FenceAnswer, FenceQuestion};
 pub use hello::{Hello, PROTOCOL_MAX, PROTOCOL_MIN};
 pub use reply::{ListedKeys, Minted, PeerReply};
 pub use request::{ForwardedWrite, PeerRequest};

@@ -14,6 +14,7 @@ use henge_kernel::{
 
 use super::{
     codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
+    fences::FenceQuestion,
     trees::TreeQuestion,
 };
 use crate::{
@@ -61,6 +62,8 @@ pub enum PeerRequest {
     },
     /// Say something of trees of digests; the question is the frame's tail.
     Trees(TreeQuestion),
+    /// Say or do something about reaping; the question is the frame's tail.
+    Fence(FenceQuestion),
 }
 
 /// A write on its way to a home, with what the client chose.
@@ -122,6 +125,7 @@ enum Body<'a> {
         limit: u16,
     },
     Trees,
+    Fence,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -217,6 +221,7 @@ impl PeerRequest {
                 (body, Bytes::new())
             }
             Self::Trees(question) => (Body::Trees, question.encode()),
+            Self::Fence(question) => (Body::Fence, question.encode()),
         };
         let header = Header { correlation, remaining_ms, body };
         Ok(Frame::with_tail(codec::encode(KIND, &header)?, tail))
@@ -257,6 +262,7 @@ impl PeerRequest {
                 Self::List { partition: PartitionId(partition), range }
             }
             Body::Trees => Self::Trees(TreeQuestion::decode(tail)?),
+            Body::Fence => Self::Fence(FenceQuestion::decode(tail)?),
         };
         Ok((correlation, Duration::from_millis(remaining_ms.into()), request))
     }

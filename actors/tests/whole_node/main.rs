@@ -9,6 +9,7 @@ mod embedding;
 mod failure;
 mod handoff;
 mod observing;
+mod reaping;
 mod requests;
 mod sloppy;
 mod soak;
