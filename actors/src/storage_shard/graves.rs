@@ -103,17 +103,19 @@ impl Graves {
         &mut self,
         partition: PartitionId,
         wall: WallMillis,
-        age_min: Duration,
+        age_min: Option<Duration>,
         most: usize,
     ) -> Option<(Purpose, Vec<Key>)> {
         let yard = self.partitions.get_mut(&partition)?;
-        if age_min > Duration::ZERO && wall < yard.earliest {
+        if age_min.is_some() && wall < yard.earliest {
             return None;
         }
         let mut due = yard.keys.iter().filter(|(_, due)| due.since(age_min) <= wall).peekable();
         let Some(purpose) = due.peek().map(|(_, due)| due.purpose) else {
-            let earliest = yard.keys.values().map(|due| due.since(age_min)).min();
-            yard.earliest = earliest.unwrap_or(WallMillis(u64::MAX));
+            if age_min.is_some() {
+                let earliest = yard.keys.values().map(|due| due.since(age_min)).min();
+                yard.earliest = earliest.unwrap_or(WallMillis(u64::MAX));
+            }
             return None;
         };
         let keys = due.filter(|(_, due)| due.purpose == purpose).map(|(key, _)| key.clone());

@@ -1,7 +1,7 @@
 //! What this shard promises to a round, and drops when all have promised: see the kernel's
 //! [`reaping`](henge_kernel::reaping).
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix::{Context, Handler};
 use henge_kernel::{
@@ -151,7 +151,7 @@ impl StorageShard {
             if !own || request.without.contains(&partition) {
                 continue;
             }
-            let age_min = if request.forced { Duration::ZERO } else { request.age_min };
+            let age_min = Some(request.age_min).filter(|_| !request.forced);
             while let Some((purpose, keys)) = self.graves.due(partition, wall, age_min, KEYS_MAX) {
                 let due = self.examine(&cluster, partition, (purpose, keys), wall);
                 if !due.keys.is_empty() {

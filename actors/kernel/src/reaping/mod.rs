@@ -101,14 +101,11 @@ impl Due {
         Some(Self { purpose: Purpose::Reap, ends, written })
     }
 
-    /// From when on it is due, if what is reaped was written at least `age_min` ago.
-    pub fn since(&self, age_min: Duration) -> WallMillis {
-        match self.purpose {
-            Purpose::Prune => WallMillis(0),
-            Purpose::Reap => {
-                let aged = self.written.0.saturating_add(whole_millis(age_min));
-                WallMillis(self.ends.0.max(aged))
-            }
-        }
+    /// From when on it is due, if what is reaped was written at least `age_min` ago; without one, as
+    /// soon as it is dead.
+    pub fn since(&self, age_min: Option<Duration>) -> WallMillis {
+        let aged = |age| WallMillis(self.written.0.saturating_add(whole_millis(age)));
+        let aged = age_min.filter(|_| self.purpose == Purpose::Reap).map(aged);
+        aged.map_or(self.ends, |aged| aged.max(self.ends))
     }
 }

@@ -122,7 +122,10 @@ fn a_tombstone_beside_a_value_is_not_reaped_and_a_young_one_not_yet() {
     let hour = Duration::from_hours(1);
     let stamp = record.stamp().0;
     let due = Due::of(&record).unwrap();
-    assert_eq!((due.purpose, due.since(hour)), (Purpose::Reap, WallMillis(stamp + 3_600_000)));
+    assert_eq!(
+        (due.purpose, due.since(Some(hour))),
+        (Purpose::Reap, WallMillis(stamp + 3_600_000))
+    );
     record.write(&mut minter, write(Some("b"), Context::default(), 3)).unwrap();
     assert!(!is_dead(&record, WallMillis(0)));
     assert_eq!(Due::of(&record), None, "a value that never expires lives on");
