@@ -23,7 +23,7 @@ use henge_kernel::{
     key::PartitionId,
     machine::Machine as _,
     reaping::{
-        Ask, Purpose, Round,
+        Ask, KEYS_MAX, Purpose, Round,
         fence::Refusal,
         round::{Outcome, Reason, RoundEffect, RoundEvent},
     },
@@ -64,8 +64,9 @@ pub struct Reaper {
     tickets: u64,
     /// Peers that have yet to tell how far they are.
     unheard: BTreeSet<PeerShard>,
-    /// Whether the storage looks for something that is due.
+    /// Whether the storage looks for something that is due, and which partitions it leaves alone.
     fetching: bool,
+    without: BTreeSet<PartitionId>,
     looked: Instant,
     /// Partitions whose rounds were blocked.
     pauses: BTreeMap<PartitionId, Pause>,
@@ -106,6 +107,7 @@ impl Reaper {
             tickets: 0,
             unheard: BTreeSet::new(),
             fetching: false,
+            without: BTreeSet::new(),
             looked: now,
             pauses: BTreeMap::new(),
             forced: Vec::new(),
@@ -175,6 +177,7 @@ impl Reaper {
         let resting = || resting.map(|(partition, _)| *partition).collect();
         let without = if forced { self.tried.clone() } else { resting() };
         let age_min = self.shard.commons.settings.storage.tombstone_min_age;
+        self.without.clone_from(&without);
         self.shard.storage().tell(FetchDue { forced, age_min, without });
     }
 
@@ -207,8 +210,10 @@ impl Reaper {
             Outcome::Finished { missed } => self.succeeded(&current, missed.len()),
             Outcome::Blocked { member, reason } => self.blocked(current.partition, member, &reason),
         }
-        // There may be more, of this partition or others.
-        self.look();
+        // There is more where this came from; else the fsyncs of the next round can wait.
+        if !self.forced.is_empty() || current.keys >= KEYS_MAX as u64 {
+            self.look();
+        }
     }
 
     fn succeeded(&mut self, current: &Current, missed: usize) {
@@ -304,7 +309,12 @@ impl Handler<Told<DueFetched>> for Reaper {
         self.done.kept = kept;
         match due {
             Some(due) if self.round.is_idle() => self.begin(due),
-            None if walked => self.answer_forced(),
+            None if walked => {
+                // Where it has looked nothing is due any more: somebody else's round, or a write.
+                self.done.blocked.retain(|partition, _| self.without.contains(partition));
+                self.pauses.retain(|partition, _| self.without.contains(partition));
+                self.answer_forced();
+            }
             _ => {}
         }
     }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use henge_kernel::{
-    coordination::{DeleteOptions, PutOptions, ReadOptions},
+    coordination::{PutOptions, ReadOptions},
     key::PartitionCount,
 };
 
 use crate::{
     reaping::{is_gone, put_and_remove, reap, remove},
-    world::{Plan, World, delete, get, key, name, pass, put, simulate, texts},
+    world::{Plan, World, get, key, name, pass, put, simulate, texts},
 };
 
 /// All keys lie in one partition.
@@ -52,8 +52,8 @@ fn a_forward_that_was_stuck_since_before_the_reap_mints_nothing() {
     simulate(async {
         let world = World::start(Plan { nodes: 4, ..Plan::three(2) }).await;
         world.until_linked().await;
-        let list = world.node("a").preference_list(&key("k")).nodes;
-        let (first, second, outside) = (&list[0].name, &list[1].name, &list[3].name);
+        let list = world.node("a").preference_list(&key("k"));
+        let (first, second, outside) = (&list.homes[0], &list.homes[1], &list.fallbacks[0]);
         world.network.cut_one_way(&name(outside), &name(first));
         // The first forward is stuck; another home mints.
         put(world.node(outside), "k", "old", PutOptions::default()).await.unwrap();
@@ -124,6 +124,88 @@ fn a_power_cut_right_after_a_promise_takes_nothing_of_it_back() {
 }
 
 #[test]
+fn a_copy_that_is_kept_for_a_home_blocks_until_it_is_handed_over() {
+    simulate(async {
+        let mut world = World::start(Plan { nodes: 4, ..Plan::three(6) }).await;
+        let list = world.node("a").preference_list(&key("k"));
+        let (first, second, away) = (&list.homes[0], &list.homes[1], &list.homes[2]);
+        let fallback = &list.fallbacks[0];
+        world.kill(away).await;
+        world.until_seen(&[first, second, fallback], away, "down").await;
+        put(world.node(first), "k", "old", PutOptions::default().w(3)).await.unwrap();
+        world.until_marked(fallback, "k", 1).await;
+        world.network.cut_one_way(&name(fallback), &name(away));
+        world.start_node(away).await;
+        world.until_seen(&[first, second], away, "up").await;
+        pass(500).await;
+        // The homes agree that it is deleted.
+        remove(&world, first, "k").await;
+        pass(5_000).await;
+        let report = reap(&world, second).await;
+        assert_eq!(report.reaped, 0, "{report:?}");
+        assert_eq!(
+            (&report.blocked[0].member, &report.blocked[0].reason[..]),
+            (fallback, "differs")
+        );
+        world.network.heal_all();
+        world.until_marked(fallback, "k", 0).await;
+        pass(5_000).await;
+        assert_eq!(reap(&world, second).await.reaped, 1);
+        stays_gone(&world, "k").await;
+    });
+}
+
+/// Two members have promised, and c has not: for it, the value has not expired.
+async fn begin_in_vain(world: &World) {
+    world.clock("c").set_skew_ms(-3_600_000);
+    let options = PutOptions::default().w(3).ttl(Duration::from_mins(1));
+    put(world.node("a"), "k", "brief", options).await.unwrap();
+    pass(61_000).await;
+    let report = reap(world, "a").await;
+    assert_eq!((&report.blocked[0].member[..], &report.blocked[0].reason[..]), ("c", "alive"));
+}
+
+#[test]
+fn a_home_that_missed_a_promise_reads_again_and_is_heard() {
+    simulate(async {
+        let world = World::start(one_partition(7)).await;
+        begin_in_vain(&world).await;
+        let began = tokio::time::Instant::now();
+        put(world.node("c"), "other", "new", PutOptions::default().w(3)).await.unwrap();
+        assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+        world.until_equal(&key("other")).await;
+        // And the round that c would not promise then goes through in the end.
+        world.clock("c").set_skew_ms(0);
+        assert_eq!(reap(&world, "a").await.reaped, 1);
+        stays_gone(&world, "k").await;
+    });
+}
+
+#[test]
+fn a_home_that_cannot_tell_whether_it_was_left_behind_mints_nothing() {
+    simulate(async {
+        let mut world = World::start(one_partition(8)).await;
+        begin_in_vain(&world).await;
+        world.kill("c").await;
+        world.kill("b").await;
+        world.start_node("c").await;
+        world.until_seen(&["a", "c"], "b", "down").await;
+        world.until_seen(&["a"], "c", "up").await;
+        pass(1_000).await;
+        let options = || PutOptions::default().w(2);
+        put(world.node("c"), "other", "new", options()).await.unwrap();
+        assert!(world.node("a").replica(&key("other")).await.unwrap().has_right, "a minted it");
+        assert!(!world.node("c").replica(&key("other")).await.unwrap().has_right);
+        world.start_node("b").await;
+        world.ready().await;
+        world.until_linked().await;
+        // It has heard from all: it mints again, and is heard.
+        put(world.node("c"), "third", "new", options().w(3)).await.unwrap();
+        assert!(world.node("c").replica(&key("third")).await.unwrap().has_right);
+    });
+}
+
+#[test]
 fn what_is_written_after_a_reap_stays_and_has_a_later_stamp() {
     simulate(async {
         let world = World::start(Plan::three(5)).await;
@@ -140,8 +222,5 @@ fn what_is_written_after_a_reap_stays_and_has_a_later_stamp() {
         pass(20_000).await;
         world.until_equal(&key("k")).await;
         assert_eq!(texts(&get(world.node("c"), "k", ReadOptions::default()).await), ["new"]);
-        // An old context covers none of it.
-        let context = get(world.node("c"), "k", ReadOptions::default()).await.context();
-        delete(world.node("c"), "k", DeleteOptions::default().context(context)).await.unwrap();
     });
 }
