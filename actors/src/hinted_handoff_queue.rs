@@ -32,7 +32,7 @@ use crate::{
         coordinator::ReplyTo,
         hinted_handoff_queue::{
             HandOffNow, Handed, HandedOver, HintChanged, Hinted, HintsFetched, HintsRead,
-            HomeReached,
+            HomeReached, ReadHint,
         },
         peer_link::SendRequest,
         storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
@@ -221,7 +221,7 @@ impl Handler<Told<HintsRead>> for HintedHandoffQueue {
     fn handle(&mut self, told: Told<HintsRead>, _: &mut Self::Context) {
         let (HintsRead { home, to, records }, _handling) = self.me.open(told);
         for (key, record) in records {
-            let sent = record.is_some_and(|(record, digest, generation)| {
+            let sent = record.is_some_and(|ReadHint { record, digest, generation }| {
                 self.hand(record, generation, Handed { home, to, key: key.clone(), digest })
             });
             if !sent {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use henge_kernel::{
     coordination::{Failure, Fate, Generation},
     id::NodeId,
+    reaping::Fence,
 };
 
 use super::{Coordinator, Task};
@@ -58,51 +59,50 @@ impl PutFencing {
 impl Coordinator {
     /// Deals with what has to do with generations; what is left is an answer like others.
     pub(super) fn refence(&mut self, node: NodeId, reply: PeerReply) -> Option<PeerReply> {
-        let Task::Put(putting) = &mut self.task else { return None };
-        let fence = match reply {
-            // The own shard has read the record again for a replica.
+        let dealt_with = match reply {
+            // The own shard has read the record again for a replica, or has none any more.
             PeerReply::Found { record, generation, .. } => {
                 self.store(node, record, generation);
-                return None;
+                true
             }
-            PeerReply::Nothing { .. } | PeerReply::Quarantined { .. } => {
-                return Some(PeerReply::Failed(Failure::Refused));
-            }
-            PeerReply::Outdated(fence) => fence,
+            PeerReply::Nothing { .. } | PeerReply::Quarantined { .. } => false,
+            PeerReply::Outdated(fence) => self.ask_again(node, fence),
             reply => return Some(reply),
         };
+        (!dealt_with).then_some(PeerReply::Failed(Failure::Refused))
+    }
+
+    /// A replica has refused what was outdated: whether it is asked once more, or that is left to
+    /// somebody else.
+    fn ask_again(&mut self, node: NodeId, fence: Fence) -> bool {
+        let own = node == self.shard.commons.node;
+        let Task::Put(putting) = &mut self.task else { return false };
         let key = putting.key().clone();
-        let mints = !putting.plan.minted.is_set();
-        let again = !putting.fencing.again.contains(&node);
+        let first = !putting.fencing.again.contains(&node);
         putting.fencing.again.push(node);
-        let own = self.shard.commons.node == node;
         if !own {
             self.shard.meet(&key, fence);
         }
-        if !mints {
-            if !again {
-                return Some(PeerReply::Failed(Failure::Refused));
+        if putting.plan.minted.is_set() {
+            if first {
+                let (deadline, reply) = (putting.plan.deadline, self.reply_to(node));
+                self.shard.storage().tell(ReadRecord { key, known: None, deadline, reply });
             }
-            let (deadline, reply) = (putting.plan.deadline, self.reply_to(node));
-            self.shard.storage().tell(ReadRecord { key, known: None, deadline, reply });
-            return None;
+            return first;
         }
-        if own && putting.is_forwarded() {
-            // Only who has forwarded it knows whether somebody else may have minted.
-            putting.tell_outdated(fence);
-            return Some(PeerReply::Failed(Failure::Refused));
-        }
-        if !again || putting.fencing.in_doubt > 1 {
-            return Some(PeerReply::Failed(Failure::Refused));
+        // Only who has forwarded it knows whether somebody else may have minted.
+        let told = own && putting.tell_outdated(fence);
+        if told || !first || putting.fencing.in_doubt > 1 {
+            return false;
         }
         let write = &mut putting.plan.write;
         write.generation = write.generation.max(fence.generation);
         if own {
-            self.mint()
+            self.mint();
         } else {
-            self.forward(node)
+            self.forward(node);
         }
-        None
+        true
     }
 
     pub(super) fn mint(&self) {

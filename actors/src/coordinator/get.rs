@@ -116,9 +116,10 @@ impl Coordinator {
     }
 
     pub(super) fn on_get_reply(&mut self, node: NodeId, reply: PeerReply) {
-        let event = match self.left_behind(node, &reply) {
-            true => GetEvent::Failed { node, failure: Failure::Refused },
-            false => get_event(node, reply),
+        let event = if self.left_behind(node, &reply) {
+            GetEvent::Failed { node, failure: Failure::Refused }
+        } else {
+            get_event(node, reply)
         };
         self.run_get(|get, now, effects| get.handle(now, event, effects));
     }

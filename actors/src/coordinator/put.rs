@@ -163,17 +163,18 @@ impl Coordinator {
 }
 
 impl Putting {
-    /// A home that would mint for another node tells that one that the write is outdated.
-    pub(super) fn tell_outdated(&mut self, fence: Fence) {
-        if let Some(Asker::Peer(reply)) =
-            self.asker.take_if(|asker| matches!(asker, Asker::Peer(_)))
-        {
-            reply.answer(PeerReply::Outdated(fence));
+    /// Tells the node that has forwarded this write that it is outdated; whether there is one.
+    pub(super) fn tell_outdated(&mut self, fence: Fence) -> bool {
+        match self.asker.take() {
+            Some(Asker::Peer(reply)) => {
+                reply.answer(PeerReply::Outdated(fence));
+                true
+            }
+            asker => {
+                self.asker = asker;
+                false
+            }
         }
-    }
-
-    pub(super) fn is_forwarded(&self) -> bool {
-        matches!(self.asker, Some(Asker::Peer(_)))
     }
 }
 

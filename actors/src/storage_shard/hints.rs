@@ -7,10 +7,8 @@
 use std::{collections::BTreeSet, ops::ControlFlow, time::Duration};
 
 use actix::{AsyncContext as _, Handler};
-use bytes::Bytes;
 use henge_kernel::{
-    causality::{Digest, Record},
-    coordination::Generation,
+    causality::Record,
     handoff::{
         HintIndex,
         hint::{Hint, Released, release},
@@ -27,7 +25,7 @@ use crate::{
     actor_ref::Told,
     events::STORAGE,
     messages::{
-        hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead},
+        hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead, ReadHint},
         storage_shard::{CountHints, FetchHints, ListHinted, ReadHints, ReleaseHint},
     },
     shard::Shard,
@@ -100,14 +98,15 @@ impl StorageShard {
     }
 
     /// A record as it goes to a home, if it is there and holds, and its generation.
-    fn read_hint(&mut self, key: &Key) -> Option<(Bytes, Digest, Generation)> {
+    fn read_hint(&mut self, key: &Key) -> Option<ReadHint> {
         let token = key.token();
         let kept = self.fencing.kept(self.partition_of(token));
         self.write_if_waiting(token);
         let payload = self.engine.get(token, key).ok().flatten()?;
-        let part = Record::replicated_part(&payload).ok()?;
-        let digest = Record::digest_of_replicated(&part).ok()??;
-        (!kept.clearing).then_some((part, digest, kept.fence.generation))
+        let record = Record::replicated_part(&payload).ok()?;
+        let digest = Record::digest_of_replicated(&record).ok()??;
+        let generation = kept.fence.generation;
+        (!kept.clearing).then_some(ReadHint { record, digest, generation })
     }
 
     /// Takes a mark off; `None` if the record is to be sent again, or cannot be read.

@@ -117,7 +117,9 @@ impl StorageShard {
 
     /// Any record of these partitions may be missing from now on. Durable when this returns.
     pub(super) fn doubt(&mut self, partitions: &[PartitionId]) -> Result<(), StorageError> {
-        partitions.iter().for_each(|partition| self.standing.ledger.doubt(*partition));
+        for partition in partitions {
+            self.standing.ledger.doubt(*partition);
+        }
         self.write_ledger()
     }
 
