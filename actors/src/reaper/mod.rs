@@ -46,7 +46,7 @@ use crate::{
 };
 
 /// How often deadlines and the members are looked at.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(250);
 /// How often it is looked whether something is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a partition rests after a round that was blocked; twice as long each time.
