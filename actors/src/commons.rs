@@ -17,12 +17,13 @@ use tokio::sync::watch;
 use crate::{
     actor_ref::ActorRef,
     admission::Admission,
-    anti_entropy_report::ShardSync,
+    anti_entropy_report::{ScrubCounts, ShardSync},
     anti_entropy_worker::AntiEntropyWorker,
     environment::Environment,
     front::Front,
     gossip_membership::GossipMembership,
     meter::Roster,
+    read_repairer::RepairCounts,
     reaper::Reaper,
     ring_manager::RingManager,
     settings::Settings,
@@ -58,6 +59,10 @@ pub struct Commons {
     pub requests_watched: AtomicU64,
     /// Ring, buckets, addresses.
     pub cluster: Published<ClusterView>,
+    /// What reads had repaired.
+    pub read_repairs: RepairCounts,
+    /// What was read again unasked.
+    pub scrub: ScrubCounts,
     /// Who is up.
     pub members: Published<MemberView>,
     /// How many shards each peer has, once a handshake told.
@@ -76,6 +81,11 @@ pub struct Commons {
     pub reapers: OnceLock<Vec<ActorRef<Reaper>>>,
     /// How far each shard and its peers are the same.
     pub anti_entropy: Vec<Published<ShardSync>>,
+    /// Bytes of all frames, both ways, with which this node brought replicas together: hints that
+    /// it delivered, and exchanges that it led.
+    pub background_bytes: AtomicU64,
+    /// Bytes that the trees of each shard take.
+    pub tree_bytes: Vec<AtomicU64>,
     /// On shard 0.
     pub membership: OnceLock<ActorRef<GossipMembership>>,
     /// On shard 0.
@@ -143,6 +153,8 @@ impl Commons {
             roster: Roster::default(),
             requests_watched: AtomicU64::new(0),
             cluster: Published::new(view),
+            read_repairs: RepairCounts::default(),
+            scrub: ScrubCounts::default(),
             members: Published::new(members),
             peer_shards: DashMap::new(),
             met: DashMap::new(),
@@ -151,6 +163,8 @@ impl Commons {
             storages: OnceLock::new(),
             workers: OnceLock::new(),
             reapers: OnceLock::new(),
+            background_bytes: AtomicU64::new(0),
+            tree_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             anti_entropy: (0..shards).map(|_| Published::new(ShardSync::default())).collect(),
             membership: OnceLock::new(),
             ring_manager: OnceLock::new(),

@@ -100,6 +100,7 @@ mod node;
 mod peer_link;
 #[cfg(feature = "simulation")]
 mod planted;
+mod read_repairer;
 mod reap_reports;
 mod reaper;
 mod register_file;

@@ -11,6 +11,7 @@ use crate::{
     handle::NodeHandle,
     hinted_handoff_queue::HintedHandoffQueue,
     peer_link::PeerLink,
+    read_repairer::ReadRepairer,
     reaper::Reaper,
     ring_manager::RingManager,
     storage_shard::StorageShard,
@@ -39,7 +40,7 @@ macro_rules! panics_on_demand {
 }
 
 panics_on_demand!(Coordinator Front GossipMembership PeerLink RingManager StorageShard);
-panics_on_demand!(AntiEntropyWorker HintedHandoffQueue NodeSupervisor Reaper);
+panics_on_demand!(AntiEntropyWorker HintedHandoffQueue NodeSupervisor ReadRepairer Reaper);
 
 impl Handler<Told<PlantPanicIn>> for Front {
     type Result = ();
@@ -54,6 +55,7 @@ impl Handler<Told<PlantPanicIn>> for Front {
             }
             Reaper::NAME => self.shard.reaper().into_iter().for_each(plant),
             HintedHandoffQueue::NAME => self.shard.handoff().into_iter().for_each(plant),
+            ReadRepairer::NAME => plant(self.shard.read_repairer()),
             Coordinator::NAME => self.shard.lease().tell(PlantPanic),
             _ => unreachable!("{actor} is not reached through the front"),
         }
@@ -70,13 +72,14 @@ where
 impl NodeHandle {
     /// The actors in which [`NodeHandle::plant_panic`] can plant one and that get up again; the
     /// `NodeSupervisor` is another, and does not.
-    pub const ACTORS: [&'static str; 9] = [
+    pub const ACTORS: [&'static str; 10] = [
         AntiEntropyWorker::NAME,
         Coordinator::NAME,
         Front::NAME,
         GossipMembership::NAME,
         HintedHandoffQueue::NAME,
         PeerLink::NAME,
+        ReadRepairer::NAME,
         Reaper::NAME,
         RingManager::NAME,
         StorageShard::NAME,

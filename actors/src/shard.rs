@@ -9,7 +9,6 @@ use std::{
 
 use actix::{Actor, Context, Supervised};
 use henge_kernel::{
-    causality::Overwritten,
     coordination::hedge::Hedging,
     id::NodeId,
     key::{Key, PartitionId},
@@ -26,9 +25,10 @@ use crate::{
     deadline_wheel::DeadlineWheel,
     hinted_handoff_queue::HintedHandoffQueue,
     links::Links,
-    messages::{gossip_membership::StorageChanged, storage_shard::MeetFences},
+    messages::{gossip_membership::StorageSampled, storage_shard::MeetFences},
     meter::Meter,
     peer_link::PeerLink,
+    read_repairer::ReadRepairer,
     reaper::Reaper,
     storage_shard::StorageShard,
     supervision::{Child, Guardian},
@@ -45,8 +45,6 @@ pub struct Shard {
     pub wheel: Rc<DeadlineWheel>,
     /// The links of its endpoint.
     pub links: Links,
-    /// What was overwritten lately in its records.
-    pub overwritten: RefCell<Overwritten>,
     /// What it knows about the speed of its peers.
     pub hedging: RefCell<Hedging>,
     /// The door to the time after the answer: a peer that is silent until it is known as down must
@@ -60,6 +58,7 @@ pub struct Shard {
     reaper: OnceCell<ActorRef<Reaper>>,
     handoff: OnceCell<ActorRef<HintedHandoffQueue>>,
     anti_entropy: OnceCell<ActorRef<AntiEntropyWorker>>,
+    read_repairer: OnceCell<ActorRef<ReadRepairer>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
     /// All coordinators of the shard are measured as one.
     coordinators: Arc<Meter>,
@@ -85,13 +84,13 @@ impl Shard {
             index,
             wheel,
             links: Links::default(),
-            overwritten: RefCell::default(),
             hedging: RefCell::default(),
             fences: RefCell::default(),
             storage: OnceCell::new(),
             reaper: OnceCell::new(),
             handoff: OnceCell::new(),
             anti_entropy: OnceCell::new(),
+            read_repairer: OnceCell::new(),
             tails,
             unread,
             idle: RefCell::default(),
@@ -155,6 +154,18 @@ impl Shard {
         self.reaper.get()
     }
 
+    /// Names who sends the shard's read repairs, once.
+    pub fn set_read_repairer(&self, repairer: ActorRef<ReadRepairer>) {
+        let first = self.read_repairer.set(repairer).is_ok();
+        debug_assert!(first, "a shard has one repairer");
+    }
+
+    /// Who sends the shard's read repairs.
+    pub fn read_repairer(&self) -> &ActorRef<ReadRepairer> {
+        let repairer = self.read_repairer.get();
+        repairer.unwrap_or_else(|| unreachable!("the repairer is started before the endpoint"))
+    }
+
     /// Names the shard's queue of hints, once.
     pub fn set_handoff(&self, queue: ActorRef<HintedHandoffQueue>) {
         let first = self.handoff.set(queue).is_ok();
@@ -215,10 +226,10 @@ impl Shard {
         Child::start(self.guardian(), meter, |me| ClientLink::new(me, Rc::clone(self), link))
     }
 
-    /// Tells membership what became of the storage, if it is there already.
-    pub fn tell_membership(&self, changed: StorageChanged) {
+    /// Tells membership how the storage is, if it is there already.
+    pub fn tell_membership(&self, sampled: StorageSampled) {
         if let Some(membership) = self.commons.membership.get() {
-            membership.tell(changed);
+            membership.tell(sampled);
         }
     }
 }

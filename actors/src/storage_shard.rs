@@ -23,7 +23,7 @@ use bytes::Bytes;
 use henge_kernel::{
     anti_entropy::Trust,
     causality::{Conflict, Minter, Record},
-    coordination::{Failure, RequestError},
+    coordination::Failure,
     handoff::HintIndex,
     id::{NodeId, ShardUid},
     key::{Key, Token},
@@ -34,7 +34,7 @@ use tracing::{error, warn};
 
 pub use self::fences::OpenedFences;
 use self::{
-    batch::{Answer, Batch, Encoded, Waiting, stored_digest},
+    batch::{Answer, Batch, Encoded, Waiting, refusal, stored_digest},
     durable::Awaited,
     fences::Fencing,
     graves::{Graves, WalkGraves},
@@ -44,9 +44,10 @@ use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
     fence_file::Kept,
+    gossip_membership::SAMPLE,
     ledger_file::OpenedLedger,
     messages::storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
-    replica_trees::{BuildTrees, ReplicaTrees},
+    replica_trees::{BuildTrees, ReplicaTrees, SCRUB_EVERY},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     wire::PeerReply,
@@ -257,7 +258,7 @@ impl StorageShard {
         conflict: Conflict,
         stands_in_for: Option<NodeId>,
     ) -> Option<(Encoded, Record)> {
-        let merged = self.shard.overwritten.borrow_mut().merge(&mut record, incoming, conflict);
+        let merged = record.merge_once(incoming, conflict);
         let marked = stands_in_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
@@ -332,17 +333,6 @@ impl StorageShard {
     }
 }
 
-/// What an asker hears of an error of the engine, nothing having been written.
-fn refusal(error: &StorageError) -> PeerReply {
-    match error {
-        StorageError::Corrupt { .. } => PeerReply::Failed(Failure::Corrupt),
-        StorageError::Full { needed } => {
-            PeerReply::Refused(RequestError::StorageFull { free: 0, needed: *needed })
-        }
-        _ => PeerReply::Failed(Failure::Refused),
-    }
-}
-
 impl Actor for StorageShard {
     type Context = Context<Self>;
 
@@ -353,6 +343,8 @@ impl Actor for StorageShard {
             shard.settle(false);
             shard.tell_doubts();
         });
+        context.run_interval(SCRUB_EVERY, |shard, _| shard.scrub());
+        context.run_interval(SAMPLE, |shard, _| shard.tell_sample());
         self.settle(false);
         self.judge();
         self.publish_fences();

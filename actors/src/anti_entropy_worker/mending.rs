@@ -71,7 +71,7 @@ impl AntiEntropyWorker {
     /// Mends further keys, as long as not too many are on their way and what was moved is paid for.
     pub(super) fn mend_more(&mut self) {
         let now = self.now();
-        while self.mending < MENDS_MAX && self.may_move(now) {
+        while self.under_way.len() < MENDS_MAX && self.may_move(now) {
             let Some((peer, batch, key)) = self.next_key() else { return };
             self.read_own(peer, Mend { batch, key, bytes: 0, step: Step::ReadOwn });
         }
@@ -85,17 +85,29 @@ impl AntiEntropyWorker {
     }
 
     fn next_key(&mut self) -> Option<(PeerShard, u64, Key)> {
+        let under_way = &self.under_way;
         self.drivers.iter_mut().find_map(|(peer, driver)| {
-            let (batch, key) = driver.keys.pop_front()?;
+            // What one peer is about to give, the next need not give as well.
+            let (batch, key) = driver.keys.pop_front_if(|(_, key)| !under_way.contains(key))?;
             Some((*peer, batch, key))
         })
     }
 
     fn read_own(&mut self, peer: PeerShard, mend: Mend) {
         let key = mend.key.clone();
-        self.mending += 1;
         let (deadline, reply) = self.ticket(peer, Asked::Mend(mend));
         self.shard.storage().tell(ReadRecord { key, known: None, deadline, reply });
+    }
+
+    /// A step of mending begins or ends; between two steps of a key nothing else begins.
+    pub(super) fn track(&mut self, asked: &Asked, is_begun: bool) {
+        if let Asked::Mend(mend) = asked {
+            if is_begun {
+                self.under_way.insert(mend.key.clone());
+            } else {
+                self.under_way.remove(&mend.key);
+            }
+        }
     }
 
     fn read_theirs(&mut self, peer: PeerShard, mend: Mend, own: Option<Held>) {
@@ -108,7 +120,6 @@ impl AntiEntropyWorker {
     fn store_here(&mut self, peer: PeerShard, mend: Mend, theirs: Held, then: Option<Held>) {
         let Held { bytes: record, generation, .. } = theirs;
         let (key, conflict) = (mend.key.clone(), self.conflict(&mend.key));
-        self.mending += 1;
         let asked = Asked::Mend(Mend { step: Step::StoreHere(then), ..mend });
         let (deadline, reply) = self.ticket(peer, asked);
         let (stands_in_for, durable) = (None, false);
@@ -136,7 +147,6 @@ impl AntiEntropyWorker {
     }
 
     fn ask(&mut self, peer: PeerShard, request: PeerRequest, mend: Mend) {
-        self.mending += 1;
         self.ask_peer(peer, request, Asked::Mend(mend));
     }
 
@@ -196,7 +206,7 @@ impl AntiEntropyWorker {
             (Some(own), None) => self.store_there(peer, mend, own),
             (Some(own), Some(theirs)) => {
                 let mut merged = own.record.clone();
-                let outcome = merged.merge(&theirs.record, self.conflict(&mend.key));
+                let outcome = merged.merge_once(&theirs.record, self.conflict(&mend.key));
                 if outcome.clashes > 0 {
                     self.sync.clashes += u64::from(outcome.clashes);
                     error!(target: ANTI_ENTROPY, node = self.shard.commons.name(), clashes = outcome.clashes, "one dot names two values");

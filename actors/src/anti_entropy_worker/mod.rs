@@ -28,7 +28,7 @@ use henge_kernel::{
         schedule::{ScheduleEffect, ScheduleEvent},
     },
     id::NodeId,
-    key::PartitionId,
+    key::{Key, PartitionId},
     machine::Machine as _,
     time::Instant,
 };
@@ -62,8 +62,8 @@ pub struct AntiEntropyWorker {
     drivers: BTreeMap<PeerShard, Driver>,
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
-    /// Keys that are being mended.
-    mending: usize,
+    /// Keys that are being mended, each with one peer at a time.
+    under_way: BTreeSet<Key>,
     budget: Budget,
     /// Bytes that were moved and not yet taken from the budget.
     debt: u64,
@@ -106,7 +106,7 @@ impl AntiEntropyWorker {
             drivers: BTreeMap::new(),
             waiting: BTreeMap::new(),
             tickets: 0,
-            mending: 0,
+            under_way: BTreeSet::new(),
             budget: Budget::new(now, RATE.0, RATE.1),
             debt: 0,
             ticked: now,

@@ -127,7 +127,7 @@ impl Coordinator {
     pub(super) fn forward(&self, node: NodeId) {
         let Task::Put(putting) = &self.task else { return };
         let (write, deadline) = (putting.plan.write.clone(), putting.plan.deadline);
-        self.send(node, PeerRequest::Write(write), deadline, Some(self.reply_to(node)));
+        self.send(node, PeerRequest::Write(write), deadline, self.reply_to(node));
     }
 
     /// Has a replica store the record, as it was last asked to.
@@ -144,6 +144,6 @@ impl Coordinator {
             deadline: putting.plan.deadline,
             reply: self.reply_to(node),
         };
-        self.store_at(node, store, putting.plan.write.properties, true);
+        self.store_at(node, store, putting.plan.write.properties);
     }
 }

@@ -20,9 +20,11 @@ use crate::{
         anti_entropy_worker::ExchangeAnswered,
         hinted_handoff_queue::{Handed, HandedOver},
         peer_link::SendReply,
+        read_repairer::{RepairEnded, Repairing},
         reaper::FenceAnswered,
     },
     peer_link::PeerLink,
+    read_repairer::ReadRepairer,
     reaper::Reaper,
     transport::LinkId,
     wire::{ForwardedWrite, ListedKeys, PeerReply},
@@ -150,6 +152,10 @@ enum Whom {
         reaper: ActorRef<Reaper>,
         ticket: u64,
     },
+    Repairer {
+        repairer: ActorRef<ReadRepairer>,
+        repairing: Repairing,
+    },
     /// With the request's place here, which is given back as the answer goes.
     Peer {
         peer: ActorRef<PeerLink>,
@@ -180,9 +186,19 @@ impl ReplyTo {
         Self(Some(Whom::Reaper { reaper, ticket }))
     }
 
+    /// A record that `repairer` sent.
+    pub fn repairer(repairer: ActorRef<ReadRepairer>, repairing: Repairing) -> Self {
+        Self(Some(Whom::Repairer { repairer, repairing }))
+    }
+
     /// The request `correlation` that came from a peer on `link`.
     pub fn peer(peer: ActorRef<PeerLink>, link: LinkId, correlation: u64, place: Permit) -> Self {
         Self(Some(Whom::Peer { peer, link, correlation, _place: place }))
+    }
+
+    /// Whether no client waits: it is about bringing replicas together.
+    pub fn is_background(&self) -> bool {
+        matches!(self.0, Some(Whom::Handoff { .. } | Whom::Worker { .. }))
     }
 
     /// Answers.
@@ -205,6 +221,9 @@ impl ReplyTo {
                 worker.tell(ExchangeAnswered { ticket, reply });
             }
             Some(Whom::Reaper { reaper, ticket }) => reaper.tell(FenceAnswered { ticket, reply }),
+            Some(Whom::Repairer { repairer, repairing }) => {
+                repairer.tell(RepairEnded(repairing));
+            }
             Some(Whom::Peer { peer, link, correlation, .. }) => {
                 peer.tell(SendReply { link, correlation, reply });
             }

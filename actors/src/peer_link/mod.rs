@@ -9,7 +9,12 @@
 
 mod serving;
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
@@ -205,13 +210,24 @@ impl PeerLink {
         let remaining = deadline.since(self.now());
         // Correlation 0 asks for no answer.
         let correlation = if reply.is_some() { self.next_correlation() } else { 0 };
-        let sent = self.send(Lane::Request, request.encode(correlation, remaining));
+        let frame = request.encode(correlation, remaining);
+        if let (Ok(frame), Some(reply)) = (&frame, &reply) {
+            self.count(reply, frame.len());
+        }
+        let sent = self.send(Lane::Request, frame);
         match (sent, reply) {
             (Ok(link), Some(reply)) => {
                 self.waiting.insert(correlation, Waiting { reply, deadline, link });
             }
             (Err(failure), Some(reply)) => reply.answer(PeerReply::Failed(failure)),
             (_, None) => {}
+        }
+    }
+
+    /// Counts the bytes that bring replicas together.
+    fn count(&self, reply: &ReplyTo, bytes: usize) {
+        if reply.is_background() {
+            self.shard.commons.background_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         }
     }
 
@@ -234,6 +250,7 @@ impl PeerLink {
                 }
                 RequestFrame::Reply { correlation, reply } => {
                     if let Some(waiting) = self.waiting.remove(&correlation) {
+                        self.count(&waiting.reply, frame.len());
                         waiting.reply.answer(reply);
                     }
                 }

@@ -40,12 +40,10 @@ impl StorageShard {
         let Fence { generation, reaped: reaped_stamp, .. } = self.fencing.kept(partition).fence;
         let write =
             Write { context, content, write_id, expires_at, wall, reaped_stamp, conflict, limits };
-        let mut overwritten = self.shard.overwritten.borrow_mut();
-        let written = match overwritten.write(&mut record, &mut self.minter, write) {
+        let written = match record.write_once(&mut self.minter, write) {
             Ok(written) => written,
             Err(refused) => return reply.answer(PeerReply::Refused(refused.into())),
         };
-        drop(overwritten);
         if written.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a right was outrun");
         }

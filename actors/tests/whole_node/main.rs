@@ -9,6 +9,7 @@ mod embedding;
 mod failure;
 mod handoff;
 mod observing;
+mod read_repair;
 mod reaped;
 mod reaping;
 mod requests;
