@@ -1,12 +1,15 @@
 //! One key that is not the same here and there: both records are read, and each side is sent what
 //! it lacks.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use henge_kernel::{
     anti_entropy::exchange::ExchangeEvent,
     causality::{Conflict, Record},
     coordination::{Failure, Generation},
     key::Key,
+    reaping::Fence,
     time::Instant,
 };
 use tracing::{error, warn};
@@ -15,10 +18,15 @@ use super::{AntiEntropyWorker, exchanging::Asked};
 use crate::{
     events::ANTI_ENTROPY,
     links::PeerShard,
-    messages::storage_shard::{ReadRecord, StoreRecord},
-    wire::{PeerReply, PeerRequest},
+    messages::{
+        peer_link::SendRequest,
+        storage_shard::{ReadRecord, StoreRecord},
+    },
+    wire::{FenceQuestion, PeerReply, PeerRequest},
 };
 
+/// How long a peer may take to hear that it is behind; it will be told again.
+const TELL: Duration = Duration::from_secs(2);
 /// The part of the places of a shard's clients that mending may take at a peer: an eighth.
 const MENDS_PART: u64 = 8;
 
@@ -151,6 +159,9 @@ impl AntiEntropyWorker {
 
     pub(super) fn on_mend_answer(&mut self, peer: PeerShard, mut mend: Mend, reply: PeerReply) {
         let stored = matches!(reply, PeerReply::Stored);
+        if let PeerReply::Outdated(fence) = reply {
+            self.on_outdated(peer, &mend, fence);
+        }
         let step = std::mem::replace(&mut mend.step, Step::ReadOwn);
         match (step, read(reply)) {
             (_, Read::Lost) => self.feed(peer, ExchangeEvent::Failed),
@@ -173,6 +184,20 @@ impl AntiEntropyWorker {
             }
         }
         self.mend_more();
+    }
+
+    /// One side has promised what the other does not know of: that one is told, and this key comes
+    /// with the next comparison.
+    fn on_outdated(&mut self, peer: PeerShard, mend: &Mend, fence: Fence) {
+        if !matches!(mend.step, Step::StoreHere(_)) {
+            return self.shard.meet(&mend.key, fence);
+        }
+        let partition =
+            mend.key.token().partition(self.shard.commons.cluster.load().ring.partitions());
+        if let Some(link) = self.shard.links.peer(peer) {
+            let request = PeerRequest::Fence(FenceQuestion::Meet { partition, fence });
+            link.tell(SendRequest { request, deadline: self.now().after(TELL), reply: None });
+        }
     }
 
     /// Sends each side what it lacks.

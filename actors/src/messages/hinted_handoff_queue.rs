@@ -32,10 +32,19 @@ pub struct HintsRead {
     pub home: NodeId,
     /// To whom they are to be sent.
     pub to: NodeId,
-    /// The lowest generation under which they were read.
+    /// `None` if one cannot be read.
+    pub records: Vec<(Key, Option<ReadHint>)>,
+}
+
+/// A record as it is now.
+#[derive(Debug)]
+pub struct ReadHint {
+    /// In its replicated form.
+    pub record: Bytes,
+    /// Its digest.
+    pub digest: Digest,
+    /// The generation under which it was read.
     pub generation: Generation,
-    /// In their replicated form, with their digests; `None` if one cannot be read.
-    pub records: Vec<(Key, Option<(Bytes, Digest)>)>,
 }
 
 /// A record that was sent.

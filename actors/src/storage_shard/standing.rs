@@ -115,6 +115,14 @@ impl StorageShard {
         Ok(None)
     }
 
+    /// Any record of these partitions may be missing from now on. Durable when this returns.
+    pub(super) fn doubt(&mut self, partitions: &[PartitionId]) -> Result<(), StorageError> {
+        for partition in partitions {
+            self.standing.ledger.doubt(*partition);
+        }
+        self.write_ledger()
+    }
+
     fn write_ledger(&self) -> Result<(), StorageError> {
         if self.closed {
             return Ok(());
