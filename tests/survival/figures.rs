@@ -147,7 +147,9 @@ fn heal(cluster: &Cluster, client: &Native, keys: usize, divergent: usize) {
     let names: Vec<String> = (0..divergent).map(|number| format!("divergent-{number}")).collect();
     write_on_one_side(cluster, &names);
     for (side, others) in [(SIDES[0], SIDES[1]), (SIDES[1], SIDES[0])] {
-        others.iter().for_each(|other| cluster.wait_judged(side, *other, "down"));
+        for other in others {
+            cluster.wait_judged(side, *other, "down");
+        }
     }
     let before = COUNTED.map(|name| report(cluster, name));
     let (took, meanwhile) = thread::scope(|scope| {
