@@ -1,7 +1,10 @@
 //! How far the replicas of a node and its peers are the same: what each shard publishes, and the
 //! report that is made of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use henge_kernel::{
     id::NodeId,
@@ -12,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     commons::Commons, handle::NodeHandle, links::PeerShard,
-    messages::anti_entropy_worker::CompareNow,
+    messages::anti_entropy_worker::CompareNow, read_repairer::RepairCounts,
 };
 
 /// What one shard knows.
@@ -78,6 +81,49 @@ pub struct AntiEntropyReport {
     /// Nodes that are away, and for which this one took over what others had kept for them: they
     /// are compared as soon as they are back.
     pub owed: Vec<String>,
+    /// What reads found homes to lack, and had sent to them.
+    pub read_repairs: ReadRepairReport,
+    /// What it found when it read its own records again.
+    pub scrub: ScrubReport,
+}
+
+/// What a node found since its start when it read its own records again, unasked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubReport {
+    /// Records that were read.
+    pub records: u64,
+    /// Records of which it was news that they do not hold.
+    pub damaged: u64,
+    /// Partitions whose trees did not match their records: each is an alarm.
+    pub mismatched: u64,
+}
+
+/// The numbers of a [`ScrubReport`], as the shards count them.
+#[derive(Debug, Default)]
+pub struct ScrubCounts {
+    records: AtomicU64,
+    damaged: AtomicU64,
+    mismatched: AtomicU64,
+}
+
+impl ScrubCounts {
+    /// Counts what one step found.
+    pub fn add(&self, records: u64, damaged: u64, mismatched: u64) {
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.damaged.fetch_add(damaged, Ordering::Relaxed);
+        self.mismatched.fetch_add(mismatched, Ordering::Relaxed);
+    }
+}
+
+/// Read repairs that a node wanted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadRepairReport {
+    /// Sent to a home.
+    pub sent: u64,
+    /// Wanted while one to the same home for the same key was under way, and put together with it.
+    pub joined: u64,
+    /// Not sent, because clients or other repairs left no room: anti-entropy mends these keys.
+    pub shed: u64,
 }
 
 /// How far the replicas of two nodes are the same, as one of them knows.
@@ -120,6 +166,8 @@ impl AntiEntropyReport {
             incomplete: 0,
             quarantined: 0,
             owed: Vec::new(),
+            read_repairs: ReadRepairReport::of(&commons.read_repairs),
+            scrub: ScrubReport::of(&commons.scrub),
         };
         let mut peers: BTreeMap<String, PeerSyncReport> = BTreeMap::new();
         let mut owed = BTreeSet::new();
@@ -143,6 +191,24 @@ impl AntiEntropyReport {
         report.owed = owed.into_iter().collect();
         report
     }
+}
+
+impl ReadRepairReport {
+    fn of(counts: &RepairCounts) -> Self {
+        let RepairCounts { sent, joined, shed } = counts;
+        Self { sent: count(sent), joined: count(joined), shed: count(shed) }
+    }
+}
+
+impl ScrubReport {
+    fn of(counts: &ScrubCounts) -> Self {
+        let ScrubCounts { records, damaged, mismatched } = counts;
+        Self { records: count(records), damaged: count(damaged), mismatched: count(mismatched) }
+    }
+}
+
+fn count(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
 }
 
 impl PeerSyncReport {

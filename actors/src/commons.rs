@@ -17,12 +17,13 @@ use tokio::sync::watch;
 use crate::{
     actor_ref::ActorRef,
     admission::Admission,
-    anti_entropy_report::ShardSync,
+    anti_entropy_report::{ScrubCounts, ShardSync},
     anti_entropy_worker::AntiEntropyWorker,
     environment::Environment,
     front::Front,
     gossip_membership::GossipMembership,
     meter::Roster,
+    read_repairer::RepairCounts,
     ring_manager::RingManager,
     settings::Settings,
     storage_shard::StorageShard,
@@ -57,6 +58,10 @@ pub struct Commons {
     pub requests_watched: AtomicU64,
     /// Ring, buckets, addresses.
     pub cluster: Published<ClusterView>,
+    /// What reads had repaired.
+    pub read_repairs: RepairCounts,
+    /// What was read again unasked.
+    pub scrub: ScrubCounts,
     /// Who is up.
     pub members: Published<MemberView>,
     /// How many shards each peer has, once a handshake told.
@@ -140,6 +145,8 @@ impl Commons {
             roster: Roster::default(),
             requests_watched: AtomicU64::new(0),
             cluster: Published::new(view),
+            read_repairs: RepairCounts::default(),
+            scrub: ScrubCounts::default(),
             members: Published::new(members),
             peer_shards: DashMap::new(),
             met: DashMap::new(),

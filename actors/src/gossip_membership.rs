@@ -3,13 +3,16 @@
 //! Parent: `NodeSupervisor`; on shard 0. A restart forgets who is up and asks again; it goes on
 //! under a new life. Liveness moves no partition: the others read the published view.
 
-use std::{rc::Rc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, rc::Rc, time::Duration};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, SpawnHandle, Supervised};
 use henge_kernel::{
+    handoff::hint::HintTotals,
     id::NodeId,
     machine::Machine as _,
-    membership::{SelfHealth, StorageState, Swim, SwimEffect, SwimEvent, SwimSettings, SwimTiming},
+    membership::{
+        HintsKept, SelfHealth, StorageState, Swim, SwimEffect, SwimEvent, SwimSettings, SwimTiming,
+    },
     time::Instant,
 };
 use tracing::{info, warn};
@@ -19,7 +22,7 @@ use crate::{
     events::MEMBERSHIP,
     messages::{
         front::{MemberJudged, ShardsKnown},
-        gossip_membership::{GossipArrived, LeaveCluster, PeerMet, StorageChanged},
+        gossip_membership::{GossipArrived, LeaveCluster, PeerMet, StorageSample, StorageSampled},
         peer_link::Judgement,
     },
     shard::Shard,
@@ -27,7 +30,7 @@ use crate::{
 };
 
 /// How often the node looks at itself.
-const SAMPLE: Duration = Duration::from_secs(1);
+pub(crate) const SAMPLE: Duration = Duration::from_secs(1);
 
 /// The actor.
 pub struct GossipMembership {
@@ -36,8 +39,8 @@ pub struct GossipMembership {
     swim: Swim,
     effects: Vec<SwimEffect>,
     timer: Option<(Instant, SpawnHandle)>,
-    /// The state of each shard's storage; the worst is the node's.
-    storage: Vec<StorageState>,
+    /// How each shard's storage is; the worst state is the node's.
+    storage: Vec<StorageSample>,
     sampled: Instant,
     /// Whether its wall clock was found to be off at the last look.
     skewed: bool,
@@ -50,7 +53,7 @@ impl GossipMembership {
     /// A member that has met nobody yet.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
         let now = shard.commons.environment.clock.now();
-        let storage = vec![StorageState::Ok; usize::from(shard.commons.shards)];
+        let storage = vec![StorageSample::default(); usize::from(shard.commons.shards)];
         let swim = Swim::new(settings_of(&shard), now);
         shard.commons.members.publish(swim.view().clone());
         Self {
@@ -146,11 +149,14 @@ impl GossipMembership {
         let now = self.now();
         let late = now.since(self.sampled).saturating_sub(SAMPLE);
         self.sampled = now;
-        let worst = self.storage.iter().copied().max_by_key(|state| *state as u8);
+        let worst = self.storage.iter().map(|sample| sample.state).max();
         let health = SelfHealth {
             loop_lag_ms: u32::try_from(late.as_millis()).unwrap_or(u32::MAX),
             storage: worst.unwrap_or(StorageState::Ok),
             wall: self.shard.commons.environment.clock.wall(),
+            keys: self.storage.iter().map(|sample| sample.keys).sum(),
+            disk_bytes: self.storage.iter().map(|sample| sample.disk_bytes).sum(),
+            hints: hints_kept(&self.storage),
         };
         self.feed(context, SwimEvent::HealthSampled(health));
         self.tell_skew();
@@ -169,6 +175,22 @@ impl GossipMembership {
         }
         self.skewed = skew.is_some();
     }
+}
+
+/// What the shards keep for others, for whom the most is kept first.
+fn hints_kept(shards: &[StorageSample]) -> Vec<HintsKept> {
+    let mut homes: BTreeMap<NodeId, HintTotals> = BTreeMap::new();
+    for (home, totals) in shards.iter().flat_map(|sample| &sample.hints) {
+        homes.entry(*home).or_default().add(*totals);
+    }
+    let kept = |(home, totals): (NodeId, HintTotals)| HintsKept {
+        home,
+        count: totals.count,
+        oldest: totals.oldest.unwrap_or_default(),
+    };
+    let mut hints: Vec<_> = homes.into_iter().map(kept).collect();
+    hints.sort_by_key(|kept| Reverse(kept.count));
+    hints
 }
 
 fn settings_of(shard: &Shard) -> SwimSettings {
@@ -232,15 +254,17 @@ impl Handler<Told<PeerMet>> for GossipMembership {
     }
 }
 
-impl Handler<Told<StorageChanged>> for GossipMembership {
+impl Handler<Told<StorageSampled>> for GossipMembership {
     type Result = ();
 
-    fn handle(&mut self, told: Told<StorageChanged>, context: &mut Self::Context) {
-        let (StorageChanged { shard, state }, _handling) = self.me.open(told);
-        if let Some(slot) = self.storage.get_mut(usize::from(shard)) {
-            *slot = state;
+    fn handle(&mut self, told: Told<StorageSampled>, context: &mut Self::Context) {
+        let (StorageSampled { shard, sample }, _handling) = self.me.open(told);
+        let Some(slot) = self.storage.get_mut(usize::from(shard)) else { return };
+        let changed = slot.state != sample.state;
+        *slot = sample;
+        if changed {
+            self.sample(context);
         }
-        self.sample(context);
     }
 }
 

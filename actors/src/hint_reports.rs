@@ -19,7 +19,7 @@ impl NodeHandle {
             let (outcome, counted) = oneshot::channel();
             storage.tell(CountHints { outcome });
             for (home, totals) in counted.await.map_err(|_| RequestError::Interrupted)? {
-                add(homes.entry(home).or_default(), totals);
+                homes.entry(home).or_default().add(totals);
             }
         }
         let (cluster, wall) = (self.commons.cluster.load(), self.commons.environment.clock.wall());
@@ -45,10 +45,4 @@ impl NodeHandle {
             front.tell(HandOffNow);
         }
     }
-}
-
-fn add(sum: &mut HintTotals, totals: HintTotals) {
-    sum.count = sum.count.saturating_add(totals.count);
-    sum.bytes = sum.bytes.saturating_add(totals.bytes);
-    sum.oldest = sum.oldest.into_iter().chain(totals.oldest).min();
 }

@@ -99,6 +99,7 @@ mod node;
 mod peer_link;
 #[cfg(feature = "simulation")]
 mod planted;
+mod read_repairer;
 mod register_file;
 mod register_refusals;
 mod replica_trees;

@@ -27,6 +27,7 @@ use crate::{
     ledger_file::{LedgerFile, LogFound, own_partitions},
     messages::{front::CloseEndpoint, gossip_membership::LeaveCluster, storage_shard::CloseShard},
     peer_link::Peer,
+    read_repairer::ReadRepairer,
     register_file::RegisterFile,
     ring_manager::RingManager,
     settings::Settings,
@@ -319,6 +320,10 @@ fn open_shard(shard: &Rc<Shard>) -> Result<Doors, StartError> {
         HintedHandoffQueue::new(me, Rc::clone(shard))
     });
     shard.set_handoff(handoff);
+    let repairer = shard.start_child(ReadRepairer::NAME, String::new(), |me| {
+        ReadRepairer::new(me, Rc::clone(shard))
+    });
+    shard.set_read_repairer(repairer);
     Ok(Doors { front, storage, worker })
 }
 

@@ -11,6 +11,7 @@ use crate::{
     handle::NodeHandle,
     hinted_handoff_queue::HintedHandoffQueue,
     peer_link::PeerLink,
+    read_repairer::ReadRepairer,
     ring_manager::RingManager,
     storage_shard::StorageShard,
     supervision::NodeSupervisor,
@@ -38,7 +39,7 @@ macro_rules! panics_on_demand {
 }
 
 panics_on_demand!(Coordinator Front GossipMembership PeerLink RingManager StorageShard);
-panics_on_demand!(AntiEntropyWorker HintedHandoffQueue NodeSupervisor);
+panics_on_demand!(AntiEntropyWorker HintedHandoffQueue NodeSupervisor ReadRepairer);
 
 impl Handler<Told<PlantPanicIn>> for Front {
     type Result = ();
@@ -52,6 +53,7 @@ impl Handler<Told<PlantPanicIn>> for Front {
                 }
             }
             HintedHandoffQueue::NAME => self.shard.handoff().into_iter().for_each(plant),
+            ReadRepairer::NAME => plant(self.shard.read_repairer()),
             Coordinator::NAME => self.shard.lease().tell(PlantPanic),
             _ => unreachable!("{actor} is not reached through the front"),
         }
@@ -68,13 +70,14 @@ where
 impl NodeHandle {
     /// The actors in which [`NodeHandle::plant_panic`] can plant one and that get up again; the
     /// `NodeSupervisor` is another, and does not.
-    pub const ACTORS: [&'static str; 8] = [
+    pub const ACTORS: [&'static str; 9] = [
         AntiEntropyWorker::NAME,
         Coordinator::NAME,
         Front::NAME,
         GossipMembership::NAME,
         HintedHandoffQueue::NAME,
         PeerLink::NAME,
+        ReadRepairer::NAME,
         RingManager::NAME,
         StorageShard::NAME,
     ];

@@ -5,6 +5,8 @@
 //! messages; until then what is asked about them is refused. Building reads each payload once: a
 //! log of 1 GB is read once more after each start.
 
+mod scrub;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
@@ -25,6 +27,8 @@ use henge_kernel::{
 };
 use tracing::debug;
 
+pub use self::scrub::{SCRUB_EVERY, Scrubbed};
+use self::scrub::{Scrub, replace};
 use crate::{
     actor_ref::Told,
     commons::Commons,
@@ -65,7 +69,10 @@ pub type DigestChange = (Option<Digest>, Option<Digest>);
 /// The trees of one shard.
 pub struct ReplicaTrees {
     node: NodeId,
+    /// The partitions of the shard.
+    own: Vec<PartitionId>,
     trees: Trees,
+    scrub: Scrub,
     /// Partitions whose trees are not known; a write does not change what is not there.
     unbuilt: BTreeSet<PartitionId>,
     building: Option<Building>,
@@ -81,16 +88,22 @@ struct Building {
     trees: BTreeMap<u8, Tree>,
     /// Keys whose records do not hold.
     damaged: Vec<Key>,
+    /// How many records were read.
+    records: u64,
 }
 
 impl ReplicaTrees {
     /// No tree is known yet.
     pub fn new(commons: &Commons, shard: u16) -> Self {
         let cluster = commons.cluster.load();
+        let own: Vec<_> =
+            own_partitions(cluster.ring.partitions(), shard, commons.shards).collect();
         Self {
             node: commons.node,
+            unbuilt: own.iter().copied().collect(),
+            own,
             trees: Trees::default(),
-            unbuilt: own_partitions(cluster.ring.partitions(), shard, commons.shards).collect(),
+            scrub: Scrub::default(),
             building: None,
             suspect: BTreeSet::new(),
             damaged: BTreeSet::new(),
@@ -106,6 +119,7 @@ impl ReplicaTrees {
         let (at, (old, new)) = ((token, Place::of(token, partitions)), change);
         if !self.unbuilt.contains(&partition) {
             self.trees.update(TreeId { partition, n }, at, old, new);
+            self.scrub.note(TreeId { partition, n }, (token, key), at.1, change);
         } else if let Some(building) = &mut self.building
             && building.covers(partition, token, key)
         {
@@ -121,6 +135,7 @@ impl ReplicaTrees {
         }
         let partition = key.token().partition(cluster.ring.partitions());
         self.building.take_if(|building| building.partition == partition);
+        self.scrub.forget(partition);
         self.suspect.insert(partition);
         self.unbuilt.insert(partition)
     }
@@ -141,15 +156,14 @@ impl ReplicaTrees {
         }
         let Building { partition, trees, damaged, .. } = building;
         self.unbuilt.remove(&partition);
-        let held: Vec<TreeId> =
-            self.trees.iter().map(|(id, _)| id).filter(|id| id.partition == partition).collect();
-        for id in held {
-            self.trees.replace(id, Tree::default());
-        }
-        for (n, tree) in trees {
-            self.trees.replace(TreeId { partition, n }, tree);
-        }
+        replace(&mut self.trees, partition, trees);
         (self.suspect.remove(&partition) || !damaged.is_empty()).then_some(damaged)
+    }
+
+    /// Reads a stretch of the records again.
+    pub fn scrub(&mut self, engine: &dyn Engine, cluster: &ClusterView) -> Scrubbed {
+        let known = (&self.unbuilt, &mut self.trees);
+        self.scrub.step(engine, (cluster, self.node), &self.own, known)
     }
 
     /// Answers; `None` if a tree that is asked about is not known yet.
@@ -207,7 +221,7 @@ fn home_n(node: NodeId, cluster: &ClusterView, at: PartitionId, bucket: &[u8]) -
 
 impl Building {
     fn new(partition: PartitionId) -> Self {
-        Self { partition, through: None, trees: BTreeMap::new(), damaged: Vec::new() }
+        Self { partition, through: None, trees: BTreeMap::new(), damaged: Vec::new(), records: 0 }
     }
 
     /// Whether a key lies in what was read already.
@@ -240,6 +254,7 @@ impl Building {
         payload: Result<Bytes, StorageError>,
     ) {
         let token = found.token;
+        self.records += 1;
         let digest = payload.map_err(drop).and_then(|payload| digest_of(Some(payload)));
         let holds = digest.is_ok();
         if let (Ok(digest), Some(n)) = (digest, home_n(node, cluster, self.partition, found.bucket))

@@ -6,12 +6,14 @@ use henge_kernel::{
     bucket::{BucketTable, N_MAX},
     id::NodeId,
     key::Key,
-    membership::{Liveness, StorageState},
+    membership::{Liveness, MemberView, StorageState},
     time::whole_millis,
 };
 use serde::{Deserialize, Serialize};
 
-pub use crate::anti_entropy_report::{AntiEntropyReport, DivergedReport, PeerSyncReport};
+pub use crate::anti_entropy_report::{
+    AntiEntropyReport, DivergedReport, PeerSyncReport, ReadRepairReport, ScrubReport,
+};
 use crate::{
     commons::{Commons, Phase},
     completeness::yet_to_compare,
@@ -65,6 +67,17 @@ pub struct MemberReport {
     pub incarnation: Option<String>,
     /// What it says of itself, if it was heard.
     pub health: Option<HealthReport>,
+    /// What others keep for it until it is back, by what they last said.
+    pub hints: WaitingReport,
+}
+
+/// Copies that wait for a member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingReport {
+    /// Hints.
+    pub count: u64,
+    /// For how long the oldest has been kept, in milliseconds; 0 if there is none.
+    pub oldest_ms: u64,
 }
 
 /// What a member says of itself.
@@ -76,6 +89,10 @@ pub struct HealthReport {
     pub storage: Cow<'static, str>,
     /// How far its wall clock is off this node's, in milliseconds, as far as can be told.
     pub clock_offset_ms: Option<i64>,
+    /// Keys in its logs, tombstones and hinted copies included.
+    pub keys: u64,
+    /// Bytes of its logs on the disk.
+    pub disk_bytes: u64,
 }
 
 impl ClusterReport {
@@ -107,13 +124,16 @@ impl ClusterReport {
                     state.and_then(|state| state.incarnation).map(|life| format!("{:016x}", life.0))
                 },
                 health: state.and_then(|state| {
-                    let health = state.health?;
+                    let health = state.health.as_ref()?;
                     Some(HealthReport {
                         loop_lag_ms: health.loop_lag_ms,
                         storage: storage_text(health.storage).into(),
                         clock_offset_ms: state.clock_offset_ms,
+                        keys: health.keys,
+                        disk_bytes: health.disk_bytes,
                     })
                 }),
+                hints: waiting_for(node, &members),
             }
         };
         let mut reports: Vec<_> =
@@ -130,6 +150,19 @@ impl ClusterReport {
             members: reports,
         }
     }
+}
+
+/// What all members said that they keep for `home`. An age is as its keeper's clock has it.
+fn waiting_for(home: NodeId, members: &MemberView) -> WaitingReport {
+    let mut waiting = WaitingReport::default();
+    for health in members.iter().filter_map(|(_, state)| state.health.as_ref()) {
+        for kept in health.hints.iter().filter(|kept| kept.home == home) {
+            let age = health.wall.0.saturating_sub(kept.oldest.0);
+            waiting.count = waiting.count.saturating_add(kept.count);
+            waiting.oldest_ms = waiting.oldest_ms.max(age);
+        }
+    }
+    waiting
 }
 
 fn replicas(buckets: &BucketTable) -> Vec<u8> {

@@ -7,9 +7,7 @@ use std::{
 };
 
 use actix::{Actor, Context, Supervised};
-use henge_kernel::{
-    causality::Overwritten, coordination::hedge::Hedging, id::NodeId, key::PartitionId,
-};
+use henge_kernel::{coordination::hedge::Hedging, id::NodeId, key::PartitionId};
 
 use crate::{
     actor_ref::ActorRef,
@@ -21,9 +19,10 @@ use crate::{
     deadline_wheel::DeadlineWheel,
     hinted_handoff_queue::HintedHandoffQueue,
     links::Links,
-    messages::gossip_membership::StorageChanged,
+    messages::gossip_membership::StorageSampled,
     meter::Meter,
     peer_link::PeerLink,
+    read_repairer::ReadRepairer,
     storage_shard::StorageShard,
     supervision::{Child, Guardian},
     transport::Link,
@@ -39,8 +38,6 @@ pub struct Shard {
     pub wheel: Rc<DeadlineWheel>,
     /// The links of its endpoint.
     pub links: Links,
-    /// What was overwritten lately in its records.
-    pub overwritten: RefCell<Overwritten>,
     /// What it knows about the speed of its peers.
     pub hedging: RefCell<Hedging>,
     /// The door to the time after the answer: a peer that is silent until it is known as down must
@@ -51,6 +48,7 @@ pub struct Shard {
     storage: OnceCell<ActorRef<StorageShard>>,
     handoff: OnceCell<ActorRef<HintedHandoffQueue>>,
     anti_entropy: OnceCell<ActorRef<AntiEntropyWorker>>,
+    read_repairer: OnceCell<ActorRef<ReadRepairer>>,
     idle: RefCell<Vec<ActorRef<Coordinator>>>,
     /// All coordinators of the shard are measured as one.
     coordinators: Arc<Meter>,
@@ -101,11 +99,11 @@ impl Shard {
             index,
             wheel,
             links: Links::default(),
-            overwritten: RefCell::default(),
             hedging: RefCell::default(),
             storage: OnceCell::new(),
             handoff: OnceCell::new(),
             anti_entropy: OnceCell::new(),
+            read_repairer: OnceCell::new(),
             tails,
             unread,
             idle: RefCell::default(),
@@ -147,6 +145,18 @@ impl Shard {
         self.storage.get().unwrap_or_else(|| unreachable!("the storage is started first"))
     }
 
+    /// Names who sends the shard's read repairs, once.
+    pub fn set_read_repairer(&self, repairer: ActorRef<ReadRepairer>) {
+        let first = self.read_repairer.set(repairer).is_ok();
+        debug_assert!(first, "a shard has one repairer");
+    }
+
+    /// Who sends the shard's read repairs.
+    pub fn read_repairer(&self) -> &ActorRef<ReadRepairer> {
+        let repairer = self.read_repairer.get();
+        repairer.unwrap_or_else(|| unreachable!("the repairer is started before the endpoint"))
+    }
+
     /// Names the shard's queue of hints, once.
     pub fn set_handoff(&self, queue: ActorRef<HintedHandoffQueue>) {
         let first = self.handoff.set(queue).is_ok();
@@ -162,6 +172,11 @@ impl Shard {
     pub fn link_to(&self, node: NodeId, partition: PartitionId) -> Option<ActorRef<PeerLink>> {
         let shards = self.commons.peer_shards.get(&node).map(|shards| *shards)?;
         self.links.peer((node, partition.shard(shards)))
+    }
+
+    /// Whether clients take half of the places of the shard: what can wait does.
+    pub fn is_busy(&self) -> bool {
+        self.leisure().is_over()
     }
 
     /// How much room the clients of the shard leave for what can wait.
@@ -207,10 +222,10 @@ impl Shard {
         Child::start(self.guardian(), meter, |me| ClientLink::new(me, Rc::clone(self), link))
     }
 
-    /// Tells membership what became of the storage, if it is there already.
-    pub fn tell_membership(&self, changed: StorageChanged) {
+    /// Tells membership how the storage is, if it is there already.
+    pub fn tell_membership(&self, sampled: StorageSampled) {
         if let Some(membership) = self.commons.membership.get() {
-            membership.tell(changed);
+            membership.tell(sampled);
         }
     }
 }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use henge_kernel::{
     anti_entropy::Trust,
     causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
-    coordination::{Failure, Generation, RequestError},
+    coordination::{Failure, Generation},
     handoff::HintIndex,
     id::{NodeId, ShardUid},
     key::{Key, Token},
@@ -27,16 +27,17 @@ use henge_kernel::{
 use tracing::{error, warn};
 
 use self::{
-    batch::{Answer, Batch, Encoded, Waiting, stored_digest},
+    batch::{Answer, Batch, Encoded, Waiting, refusal, stored_digest},
     durable::Awaited,
     standing::Standing,
 };
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
+    gossip_membership::SAMPLE,
     ledger_file::OpenedLedger,
     messages::storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
-    replica_trees::{BuildTrees, ReplicaTrees},
+    replica_trees::{BuildTrees, ReplicaTrees, SCRUB_EVERY},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
     wire::{Minted, PeerReply},
@@ -206,12 +207,10 @@ impl StorageShard {
         let reaped_stamp = Stamp::default();
         let write =
             Write { context, content, write_id, expires_at, wall, reaped_stamp, conflict, limits };
-        let mut overwritten = self.shard.overwritten.borrow_mut();
-        let written = match overwritten.write(&mut record, &mut self.minter, write) {
+        let written = match record.write_once(&mut self.minter, write) {
             Ok(written) => written,
             Err(refused) => return reply.answer(PeerReply::Refused(refused.into())),
         };
-        drop(overwritten);
         if written.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a right was outrun");
         }
@@ -293,7 +292,7 @@ impl StorageShard {
         conflict: Conflict,
         stands_in_for: Option<NodeId>,
     ) -> Option<(Encoded, Vec<NodeId>)> {
-        let merged = self.shard.overwritten.borrow_mut().merge(&mut record, incoming, conflict);
+        let merged = record.merge_once(incoming, conflict);
         let marked = stands_in_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
@@ -367,17 +366,6 @@ impl StorageShard {
     }
 }
 
-/// What an asker hears of an error of the engine, nothing having been written.
-fn refusal(error: &StorageError) -> PeerReply {
-    match error {
-        StorageError::Corrupt { .. } => PeerReply::Failed(Failure::Corrupt),
-        StorageError::Full { needed } => {
-            PeerReply::Refused(RequestError::StorageFull { free: 0, needed: *needed })
-        }
-        _ => PeerReply::Failed(Failure::Refused),
-    }
-}
-
 impl Actor for StorageShard {
     type Context = Context<Self>;
 
@@ -388,6 +376,8 @@ impl Actor for StorageShard {
             shard.settle(false);
             shard.tell_doubts();
         });
+        context.run_interval(SCRUB_EVERY, |shard, _| shard.scrub());
+        context.run_interval(SAMPLE, |shard, _| shard.tell_sample());
         self.settle(false);
         self.judge();
         self.me.tell(BuildTrees);

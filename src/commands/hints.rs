@@ -1,12 +1,11 @@
 //! `henge hints`: what one node keeps for nodes that are away.
 
 use henge_actors::reports::HintsReport;
-use henge_kernel::units::Size;
 use serde::Serialize;
 
 use super::{
     failure::{Exit, Failure},
-    screen::{self, Screen, span_text},
+    screen::{self, Screen, count_text, size_text, span_text},
     table::Table,
 };
 use crate::cli::{Cli, HintsArgs};
@@ -32,8 +31,8 @@ impl Screen for Hints {
         for home in homes {
             table.row([
                 home.home.as_str().into(),
-                home.count.to_string().into(),
-                Size(home.bytes).to_string().into(),
+                count_text(home.count).into(),
+                size_text(home.bytes).into(),
                 span_text(home.oldest_ms).into(),
             ]);
         }

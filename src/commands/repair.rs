@@ -77,6 +77,7 @@ fn partitions_line(peer: &PeerSyncReport) -> Option<String> {
 /// What the node says of itself.
 fn own_lines(report: &AntiEntropyReport) -> Vec<String> {
     let AntiEntropyReport { node, incomplete, quarantined, clashes, owed, .. } = report;
+    let AntiEntropyReport { read_repairs, scrub, .. } = report;
     let mut lines = Vec::new();
     if *incomplete > 0 {
         lines.push(format!(
@@ -97,14 +98,28 @@ fn own_lines(report: &AntiEntropyReport) -> Vec<String> {
             "{clashes} times one write had two contents: settled alike everywhere, and an alarm."
         ));
     }
+    if scrub.mismatched > 0 {
+        lines.push(format!(
+            "{} times a tree did not match its records: put right, and an alarm.",
+            scrub.mismatched
+        ));
+    }
     if lines.is_empty() {
         lines.push(format!("{node} lacks nothing that it knows of."));
+    }
+    if read_repairs.sent + read_repairs.shed > 0 {
+        lines.push(format!(
+            "Reads through {node} repaired {} times, and left {} to the next exchange.",
+            read_repairs.sent, read_repairs.shed
+        ));
     }
     lines
 }
 
 #[cfg(test)]
 mod tests {
+    use henge_actors::reports::{ReadRepairReport, ScrubReport};
+
     use super::*;
 
     fn report() -> AntiEntropyReport {
@@ -131,6 +146,8 @@ mod tests {
             incomplete: 2,
             quarantined: 1,
             owed: vec!["node-d".to_owned()],
+            read_repairs: ReadRepairReport { sent: 3, joined: 2, shed: 1 },
+            scrub: ScrubReport { records: 9, damaged: 1, mismatched: 1 },
         }
     }
 
@@ -147,6 +164,11 @@ mod tests {
         assert!(lines[5].starts_with("1 damaged records of node-a"), "{painted}");
         assert_eq!(lines[6], "To be compared as soon as they are back: node-d.");
         let last = "Partitions that differ with node-c: 0 (1m 1s), 1 (1m 1s)";
-        assert!(lines[7].starts_with(last) && lines[7].ends_with(" and 2 more."), "{painted}");
+        assert!(lines[7].starts_with("1 times a tree did not match"), "{painted}");
+        assert_eq!(
+            lines[8],
+            "Reads through node-a repaired 3 times, and left 1 to the next exchange."
+        );
+        assert!(lines[9].starts_with(last) && lines[9].ends_with(" and 2 more."), "{painted}");
     }
 }

@@ -73,9 +73,60 @@ pub fn span_text(ms: u64) -> String {
     }
 }
 
+/// A size for people: two or three digits that count, in units of 1,000.
+pub fn size_text(bytes: u64) -> String {
+    let mut units = ["kB", "MB", "GB", "TB", "PB", "EB"].iter();
+    let (mut tenths, mut unit) = (u128::from(bytes) * 10, "B");
+    while tenths >= 9_995
+        && let Some(next) = units.next()
+    {
+        (tenths, unit) = ((tenths + 500) / 1_000, next);
+    }
+    match tenths {
+        _ if unit == "B" => format!("{bytes} B"),
+        ..100 => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+        _ => format!("{} {unit}", (tenths + 5) / 10),
+    }
+}
+
+/// A number for people, in groups of three digits.
+pub fn count_text(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_keep_the_digits_that_count() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (9_960, "10 kB"),
+            (66_961, "67 kB"),
+            (999_600, "1.0 MB"),
+            (1_200_000_000, "1.2 GB"),
+            (u64::MAX, "18 EB"),
+        ] {
+            assert_eq!(size_text(bytes), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn counts_are_in_groups_of_three() {
+        let texts = [0, 999, 1_000, 81_204, 1_000_000].map(count_text);
+        assert_eq!(texts, ["0", "999", "1,000", "81,204", "1,000,000"]);
+    }
 
     #[test]
     fn times_have_two_units() {

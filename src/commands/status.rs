@@ -1,11 +1,11 @@
 //! `henge status`: how the cluster is, what that means, and what to do.
 
-use henge_actors::reports::{ClusterReport, MemberReport};
+use henge_actors::reports::{ClusterReport, MemberReport, WaitingReport};
 use serde::Serialize;
 
 use super::{
     failure::{Exit, Failure},
-    screen::{self, Screen, span_text},
+    screen::{self, Screen, count_text, size_text, span_text},
     table::{Cell, Table, Tone},
 };
 use crate::cli::{Cli, StatusArgs};
@@ -24,15 +24,30 @@ struct Status(ClusterReport);
 impl Screen for Status {
     fn paint(&self) -> String {
         let Self(report) = self;
-        let mut table = Table::new(&["", "NODE", "ZONE", "STATE", "OWNS>", "LAG>", "UP"]);
+        let mut table = Table::new(&[
+            "",
+            "NODE",
+            "ZONE",
+            "STATE",
+            "OWNS>",
+            "KEYS>",
+            "DISK>",
+            "HINTS FOR>",
+            "LAG>",
+            "UP",
+        ]);
         for member in &report.members {
             let standing = Standing::of(member);
+            let said = member.health.as_ref().filter(|_| standing.life != Life::Down);
             table.row([
                 Cell::new(standing.letters(), standing.tone()),
                 member.name.as_str().into(),
                 member.zone.as_str().into(),
                 standing.word().into(),
                 owns_text(member.owns, report.partitions).into(),
+                said.map_or(UNKNOWN.to_owned(), |health| count_text(health.keys)).into(),
+                said.map_or(UNKNOWN.to_owned(), |health| size_text(health.disk_bytes)).into(),
+                count_text(member.hints.count).into(),
                 lag_text(member, standing).into(),
                 since_text(member, standing).into(),
             ]);
@@ -40,6 +55,9 @@ impl Screen for Status {
         format!("{}\n{table}{}", headline(report), advice(report).join("\n") + "\n")
     }
 }
+
+/// In place of a figure that nobody tells.
+const UNKNOWN: &str = "?";
 
 /// How a member stands, as the answering node sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +182,7 @@ fn advice(report: &ClusterReport) -> Vec<String> {
     if advice.is_empty() {
         advice.push("All nodes are up.".to_owned());
     }
+    advice.extend(report.members.iter().filter_map(advice_on_hints));
     let nodes = report.members.len();
     if let Some(n) = report.n.iter().find(|n| usize::from(**n) > nodes) {
         advice.push(format!("There are fewer nodes ({nodes}) than some keys want replicas ({n})."));
@@ -176,6 +195,14 @@ fn advice(report: &ClusterReport) -> Vec<String> {
         ));
     }
     advice
+}
+
+fn advice_on_hints(member: &MemberReport) -> Option<String> {
+    let WaitingReport { count, oldest_ms } = member.hints;
+    let (hints, wait) = if count == 1 { ("hint", "waits") } else { ("hints", "wait") };
+    let waiting = (count > 0).then(|| format!("{} {hints} {wait}", count_text(count)))?;
+    let (name, oldest) = (&member.name, span_text(oldest_ms));
+    Some(format!("{waiting} for {name}, the oldest for {oldest}: `henge hints` says where."))
 }
 
 fn advice_on(member: &MemberReport) -> Option<String> {

@@ -33,12 +33,19 @@ fn status_has_a_line_a_node_and_says_what_it_means() {
         assert!(line.starts_with(&format!("  UN  {name} ")), "{line}");
     }
     assert_eq!(lines[5..], ["All nodes are up."]);
+    henge(&cluster.nodes[0], &["put", "carts", "ada", "milk", "--w", "3"]).ends(0);
+    eventually("the key is counted", || {
+        let status = henge(&cluster.nodes[0], &["status"]);
+        status.text().lines().skip(2).take(3).all(|line| line.contains(" %     1  "))
+    });
     cluster.nodes.pop().unwrap().stop();
     eventually("one is down", || {
         henge(&cluster.nodes[0], &["status"]).text().contains("  DN  node-c ")
     });
     let down = henge(&cluster.nodes[0], &["status"]).ends(0);
     assert!(down.text().contains("node-c is down: "), "{down:?}");
+    let unknown = down.text().lines().any(|line| line.contains("node-c") && line.contains("  ?  "));
+    assert!(unknown, "{down:?}");
     assert!(!down.text().contains('\x1b'), "no colours on a pipe");
     let coloured = henge(&cluster.nodes[0], &["status", "--color", "always"]).ends(0);
     assert!(coloured.text().contains("\x1b[31mDN\x1b[0m"), "{coloured:?}");

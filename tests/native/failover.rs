@@ -47,9 +47,7 @@ const LONG_RUN: Duration = Duration::from_mins(10);
 #[derive(Clone, Copy, PartialEq)]
 enum Writes {
     Once,
-    /// The second put has seen the first, so it is what is left; unless a node that had stood still
-    /// mints the first one again, where nobody knows any more that it was overwritten. That is
-    /// promised by nobody, and rare.
+    /// The second put has seen the first, so it is what is left.
     Twice,
 }
 

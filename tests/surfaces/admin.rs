@@ -45,6 +45,7 @@ fn actors_are_shown_in_numbers() {
         "GossipMembership",
         "StorageShard",
         "HintedHandoffQueue",
+        "ReadRepairer",
         "Coordinator",
     ] {
         assert!(actors.iter().any(|actor| actor["actor"] == name), "{name}: {actors:?}");

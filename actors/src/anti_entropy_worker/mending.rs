@@ -173,7 +173,7 @@ impl AntiEntropyWorker {
             (Some(own), None) => self.store_there(peer, mend, own),
             (Some(own), Some(theirs)) => {
                 let mut merged = own.record.clone();
-                let outcome = merged.merge(&theirs.record, self.conflict(&mend.key));
+                let outcome = merged.merge_once(&theirs.record, self.conflict(&mend.key));
                 if outcome.clashes > 0 {
                     self.sync.clashes += u64::from(outcome.clashes);
                     error!(target: ANTI_ENTROPY, node = self.shard.commons.name(), clashes = outcome.clashes, "one dot names two values");

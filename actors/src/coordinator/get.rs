@@ -28,7 +28,8 @@ use crate::{
     events::STORAGE,
     messages::{
         coordinator::{BeginGet, Outcome},
-        storage_shard::{ReadRecord, StoreRecord},
+        read_repairer::RepairRecord,
+        storage_shard::ReadRecord,
     },
     wire::{PeerReply, PeerRequest},
 };
@@ -71,7 +72,7 @@ impl Coordinator {
                     self.shard.storage().tell(ReadRecord { key, known, deadline, reply });
                 } else {
                     let request = PeerRequest::Read { key, known, properties: plan.properties };
-                    self.send(node, request, deadline, Some(self.reply_to(node)));
+                    self.send(node, request, deadline, self.reply_to(node));
                 }
             }
             GetEffect::WantHedge => {
@@ -84,11 +85,9 @@ impl Coordinator {
             GetEffect::Observe(latency) => self.shard.hedging.borrow_mut().observe(latency),
             GetEffect::Reply(answer) => {
                 let wall = self.shard.commons.environment.clock.wall();
-                let answer = answer.map(|GetAnswer { mut record, replicas }| {
-                    if record.versions().len() > 1 {
-                        self.shard.overwritten.borrow().fold(Arc::make_mut(&mut record));
-                    }
-                    Answer { body: Got::from(record.read(wall)), replicas }
+                let answer = answer.map(|GetAnswer { record, replicas }| Answer {
+                    body: Got::from(record.read(wall)),
+                    replicas,
                 });
                 if let Some(outcome) = outcome.take() {
                     // A client that has gone wants no answer.
@@ -96,23 +95,9 @@ impl Coordinator {
                 }
                 self.replied();
             }
-            GetEffect::RepairAt { node, record } => {
+            GetEffect::RepairAt { node: home, record } => {
                 let (key, conflict) = (plan.key.clone(), plan.conflict);
-                let (deadline, properties) = (plan.repair_deadline, plan.properties);
-                let ReplicaRecord { record, generation } = record;
-                let record = plan.repair.get_or_encode(&record);
-                let (stands_in_for, durable, reply) = (None, false, self.reply_to(node));
-                let store = StoreRecord {
-                    key,
-                    record,
-                    generation,
-                    stands_in_for,
-                    durable,
-                    conflict,
-                    deadline,
-                    reply,
-                };
-                self.store_at(node, store, properties, false);
+                self.shard.read_repairer().tell(RepairRecord { home, key, record, conflict });
             }
             GetEffect::Finish => self.finish(),
         }

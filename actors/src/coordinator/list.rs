@@ -57,7 +57,7 @@ impl Coordinator {
                 if node == self.shard.commons.node {
                     self.shard.storage().tell(ListKeys { partition, range, deadline, reply });
                 } else {
-                    self.send(node, PeerRequest::List { partition, range }, deadline, Some(reply));
+                    self.send(node, PeerRequest::List { partition, range }, deadline, reply);
                 }
             }
             ListEffect::Reply(answer) => {

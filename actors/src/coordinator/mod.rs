@@ -160,25 +160,17 @@ impl Coordinator {
     }
 
     /// Sends to the shard of `node` that holds the key, or learns at once that it cannot.
-    fn send(&self, node: NodeId, request: PeerRequest, deadline: Instant, reply: Option<ReplyTo>) {
+    fn send(&self, node: NodeId, request: PeerRequest, deadline: Instant, reply: ReplyTo) {
         let partition = plan::partition_of(&self.shard, &request);
         let link = partition.and_then(|partition| self.shard.link_to(node, partition));
-        match (link, reply) {
-            (Some(link), reply) => link.tell(SendRequest { request, deadline, reply }),
-            (None, Some(reply)) => reply.answer(PeerReply::Failed(Failure::Unreachable)),
-            (None, None) => {}
+        match link {
+            Some(link) => link.tell(SendRequest { request, deadline, reply: Some(reply) }),
+            None => reply.answer(PeerReply::Failed(Failure::Unreachable)),
         }
     }
 
-    /// Has a record stored by `node`: by its own shard here, or over there, where nobody answers
-    /// unless it is `awaited`.
-    fn store_at(
-        &self,
-        node: NodeId,
-        store: StoreRecord,
-        properties: Option<RegisterVersion>,
-        awaited: bool,
-    ) {
+    /// Has a record stored by `node`: by its own shard here, or over there.
+    fn store_at(&self, node: NodeId, store: StoreRecord, properties: Option<RegisterVersion>) {
         if node == self.shard.commons.node {
             return self.shard.storage().tell(store);
         }
@@ -187,12 +179,7 @@ impl Coordinator {
         } = store;
         let request =
             PeerRequest::Store { key, record, generation, stands_in_for, durable, properties };
-        if awaited {
-            self.send(node, request, deadline, Some(reply));
-        } else {
-            reply.forget();
-            self.send(node, request, deadline, None);
-        }
+        self.send(node, request, deadline, reply);
     }
 }
 

@@ -25,8 +25,6 @@ use crate::{
 
 /// How long a listing of one partition may take.
 const LIST_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long after the client's time a repair may still be on its way.
-const REPAIR_SLACK: Duration = Duration::from_secs(2);
 
 /// What the shell keeps of a get.
 pub struct GetPlan {
@@ -34,8 +32,6 @@ pub struct GetPlan {
     pub properties: Option<RegisterVersion>,
     pub conflict: Conflict,
     pub deadline: Instant,
-    pub repair_deadline: Instant,
-    pub repair: Encoded,
 }
 
 /// What the shell keeps of a put.
@@ -111,8 +107,6 @@ pub fn plan_get(
         properties: version_of(&cluster, &key),
         conflict: properties.conflict,
         deadline,
-        repair_deadline: deadline.after(REPAIR_SLACK),
-        repair: Encoded::default(),
         key,
     };
     Ok((plan, request))

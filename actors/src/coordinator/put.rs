@@ -124,12 +124,12 @@ impl Coordinator {
                     deadline,
                     reply,
                 };
-                self.store_at(node, store, properties, true);
+                self.store_at(node, store, properties);
             }
             PutEffect::ForwardTo(node) => {
                 plan.forwards = true;
                 let (request, deadline) = (PeerRequest::Write(plan.write.clone()), plan.deadline);
-                self.send(node, request, deadline, Some(self.reply_to(node)));
+                self.send(node, request, deadline, self.reply_to(node));
             }
             PutEffect::Reply(answer) => {
                 if let Some(asker) = asker.take() {

@@ -20,8 +20,10 @@ use crate::{
         anti_entropy_worker::ExchangeAnswered,
         hinted_handoff_queue::{Handed, HandedOver},
         peer_link::SendReply,
+        read_repairer::{RepairEnded, Repairing},
     },
     peer_link::PeerLink,
+    read_repairer::ReadRepairer,
     transport::LinkId,
     wire::{ForwardedWrite, ListedKeys, PeerReply},
 };
@@ -144,6 +146,10 @@ enum Whom {
         worker: ActorRef<AntiEntropyWorker>,
         ticket: u64,
     },
+    Repairer {
+        repairer: ActorRef<ReadRepairer>,
+        repairing: Repairing,
+    },
     /// With the request's place here, which is given back as the answer goes.
     Peer {
         peer: ActorRef<PeerLink>,
@@ -168,6 +174,11 @@ impl ReplyTo {
     /// What a worker asked under `ticket`.
     pub fn worker(worker: ActorRef<AntiEntropyWorker>, ticket: u64) -> Self {
         Self(Some(Whom::Worker { worker, ticket }))
+    }
+
+    /// A record that `repairer` sent.
+    pub fn repairer(repairer: ActorRef<ReadRepairer>, repairing: Repairing) -> Self {
+        Self(Some(Whom::Repairer { repairer, repairing }))
     }
 
     /// The request `correlation` that came from a peer on `link`, about a key.
@@ -198,6 +209,9 @@ impl ReplyTo {
             Some(Whom::Handoff { queue, handed }) => queue.tell(HandedOver { handed, reply }),
             Some(Whom::Worker { worker, ticket }) => {
                 worker.tell(ExchangeAnswered { ticket, reply });
+            }
+            Some(Whom::Repairer { repairer, repairing }) => {
+                repairer.tell(RepairEnded(repairing));
             }
             Some(Whom::Peer { peer, link, correlation, about, .. }) => {
                 peer.tell(SendReply { link, correlation, about, reply });

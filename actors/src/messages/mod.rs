@@ -26,11 +26,13 @@
 //! | `PeerJudged` | `Front` | `PeerLink` | |
 //! | `GossipArrived` | `PeerLink` | `GossipMembership` | `Gossip` |
 //! | `PeerMet` | the endpoint | `GossipMembership` | |
-//! | `StorageChanged` | `StorageShard` | `GossipMembership` | |
+//! | `StorageSampled` | `StorageShard` | `GossipMembership` | |
 //! | `LeaveCluster` | `Node` | `GossipMembership` | |
 //! | `SetBucket` | `NodeHandle` | `RingManager` | |
 //! | `RegistersArrived` `RegisterAnswered` | `PeerLink` | `RingManager` | `Registers` `RegisterAnswered` |
 //! | `PeerReached` | `PeerLink` | `RingManager` | |
+//! | `RepairRecord` | `Coordinator` | `ReadRepairer` | |
+//! | `RepairEnded` | whoever holds its `ReplyTo` | `ReadRepairer` | a reply |
 //! | `ExamineTrees` | `AntiEntropyWorker`, `PeerLink` | `StorageShard` | `Trees` |
 //! | `LinkChanged` `ExchangeServed` | `PeerLink` | `AntiEntropyWorker` | |
 //! | `PartitionDirty` | `Coordinator` | `AntiEntropyWorker` | |
@@ -53,5 +55,6 @@ pub mod gossip_membership;
 pub mod hinted_handoff_queue;
 pub mod node_supervisor;
 pub mod peer_link;
+pub mod read_repairer;
 pub mod ring_manager;
 pub mod storage_shard;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use henge_kernel::{
     causality::Digest,
+    coordination::{Failure, RequestError},
     id::NodeId,
     key::{Key, Token},
 };
@@ -10,11 +11,23 @@ use henge_kernel::{
 use crate::{
     messages::coordinator::ReplyTo,
     replica_trees::{DigestChange, digest_of},
+    storage::StorageError,
     wire::PeerReply,
 };
 
 /// The stored form of a record, and its digest before it was written and after.
 pub(super) type Encoded = (Vec<u8>, DigestChange);
+
+/// What an asker hears of an error of the engine, nothing having been written.
+pub(super) fn refusal(error: &StorageError) -> PeerReply {
+    match error {
+        StorageError::Corrupt { .. } => PeerReply::Failed(Failure::Corrupt),
+        StorageError::Full { needed } => {
+            PeerReply::Refused(RequestError::StorageFull { free: 0, needed: *needed })
+        }
+        _ => PeerReply::Failed(Failure::Refused),
+    }
+}
 
 /// The digest of a record that was decoded, and so holds, as it was stored.
 pub(super) fn stored_digest(payload: Option<Bytes>) -> Option<Digest> {

@@ -3,7 +3,7 @@
 //! A doubt is on the disk before anything is answered or written on top of it. The worker is told
 //! of it once there are trees to compare; it says what it found equal, and how much it knew then.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix::Handler;
 use henge_kernel::{
@@ -22,11 +22,11 @@ use crate::{
     events::{ANTI_ENTROPY, STORAGE},
     ledger_file::{LedgerFile, OpenedLedger},
     messages::{
-        anti_entropy_worker::LedgerRead,
-        gossip_membership::StorageChanged,
+        anti_entropy_worker::{LedgerRead, PartitionDirty},
+        gossip_membership::{StorageSample, StorageSampled},
         storage_shard::{ReadLedger, ReplicasEqual},
     },
-    replica_trees::BuildTrees,
+    replica_trees::{BuildTrees, Scrubbed},
     storage::{Sequence, StorageError},
 };
 
@@ -168,6 +168,32 @@ impl StorageShard {
         }
     }
 
+    /// Reads a stretch of the records again, if clients leave time for it.
+    pub(super) fn scrub(&mut self) {
+        if self.shard.is_busy() {
+            return;
+        }
+        self.write_batch();
+        let commons = Arc::clone(&self.shard.commons);
+        let cluster = commons.cluster.load();
+        let Scrubbed { records, damaged, mismatched } =
+            self.trees.scrub(self.engine.as_ref(), &cluster);
+        let news = damaged.iter().filter(|key| !self.trees.is_damaged(key)).count() as u64;
+        commons.scrub.add(records, news, mismatched.len() as u64);
+        for key in &damaged {
+            // What cannot be noted is found again in the next round.
+            let _ = self.distrust(key);
+        }
+        for partition in mismatched {
+            error!(target: ANTI_ENTROPY, node = commons.name(), partition = partition.0, "a tree did not match its records");
+            for peer in cluster.ring.homes(partition, cluster.n_max()) {
+                if let Some(worker) = self.shard.anti_entropy() {
+                    worker.tell(PartitionDirty { partition, peer: *peer });
+                }
+            }
+        }
+    }
+
     /// Tells the node what state the storage is in.
     pub(super) fn judge(&self) {
         let poisoned = self.engine.poisoned();
@@ -175,12 +201,23 @@ impl StorageShard {
             error!(target: STORAGE, shard = self.shard.index, %cause, "the log takes no more writes");
             self.shard.commons.poison_storage();
         }
-        let state = match (poisoned, self.standing.doubtful) {
-            (Some(_), _) => StorageState::Poisoned,
-            (None, Some((_, true))) => StorageState::Incomplete,
-            (None, _) => StorageState::Ok,
+        self.tell_sample();
+    }
+
+    /// Tells the node how the storage is.
+    pub(super) fn tell_sample(&self) {
+        let (counts, poisoned) = (self.engine.counts(), self.engine.poisoned().is_some());
+        let sample = StorageSample {
+            state: match self.standing.doubtful {
+                _ if poisoned => StorageState::Poisoned,
+                Some((_, true)) => StorageState::Incomplete,
+                _ => StorageState::Ok,
+            },
+            keys: counts.keys,
+            disk_bytes: counts.log_bytes,
+            hints: self.hints.homes().collect(),
         };
-        self.shard.tell_membership(StorageChanged { shard: self.shard.index, state });
+        self.shard.tell_membership(StorageSampled { shard: self.shard.index, sample });
     }
 }
 

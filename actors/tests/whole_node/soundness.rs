@@ -3,7 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use henge_actors::api::{Got, KeyQuery};
-use henge_kernel::coordination::{PutOptions, ReadOptions, RequestError};
+use henge_kernel::{
+    coordination::{PutOptions, ReadOptions, RequestError},
+    key::PartitionCount,
+};
 use tokio::time::Instant;
 
 use crate::world::{Plan, World, get, key, name, pass, put, simulate, texts};
@@ -328,5 +331,54 @@ fn an_incomplete_home_lists_no_keys() {
             pass(10).await;
         }
         assert_eq!(incomplete(&world, "b"), 0);
+    });
+}
+
+#[test]
+fn a_record_that_rots_unread_is_found_and_mended() {
+    simulate(async {
+        let world = World::start(Plan::three(12)).await;
+        for text in keys(300) {
+            put(world.node("a"), &text, &format!("<{text}>"), PutOptions::default().w(3))
+                .await
+                .unwrap();
+        }
+        pass(60_000).await;
+        let before = world.node("b").anti_entropy().scrub;
+        assert!(before.records >= 300 && before.damaged == 0, "{before:?}");
+        damage(&world, "b", "<k7>", 0);
+        // Sixteen partitions a second, and some time to mend.
+        pass(25_000).await;
+        let report = world.node("b").anti_entropy();
+        assert_eq!((report.scrub.damaged, report.scrub.mismatched), (1, 0));
+        assert_eq!((report.quarantined, report.incomplete), (0, 0));
+        let all = world.node("a").replica(&key("k7")).await.unwrap().digest;
+        assert_eq!(world.node("b").replica(&key("k7")).await.unwrap().digest, all);
+    });
+}
+
+#[test]
+fn writes_beside_the_scrub_leave_trees_that_match() {
+    simulate(async {
+        let mut plan = Plan::three(13);
+        // So that a step ends in the middle of a partition.
+        plan.adjust = |_, settings| {
+            settings.ring.partitions = PartitionCount::new(8).unwrap();
+        };
+        let world = World::start(plan).await;
+        let keys = keys(4_000);
+        fill(&world, &keys).await;
+        for round in 0..20 {
+            for text in keys.iter().skip(round).step_by(97) {
+                let read = get(world.node("a"), text, ReadOptions::default()).await;
+                let options = PutOptions::default().context(read.context());
+                put(world.node("a"), text, &format!("{round}"), options).await.unwrap();
+            }
+            pass(1_000).await;
+        }
+        for node in ALL {
+            let scrub = world.node(node).anti_entropy().scrub;
+            assert!(scrub.records > 4_000 && scrub.mismatched == 0, "{scrub:?}");
+        }
     });
 }

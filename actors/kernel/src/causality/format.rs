@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! stored     = format (1) | right | marks | replicated
-//! replicated = format (1) | head | bodies
+//! replicated = format (1) | head | bodies | overwritten
 //! head       = history | version count | for each version: actor's index in the history, counter,
 //!              flags, stamp, write id, [expiry], checksum, [length of the body]
 //! bodies     = for each value: [media type] | metadata | bytes
+//! overwritten = count | for each: write id, actor's index in the history, counter, stamp, checksum
 //! ```
 //!
 //! The head alone is what the digest is taken of. Bodies lie at the end, so that decoding slices
@@ -18,13 +19,14 @@ use super::{
     Actor, Content, DecodeError, Digest, Dot, History, MintRight, Record, Stamp, Version,
     body::{body_bytes, put_body, read_body},
     encoding::{Reader, malformed, put_actor, put_count, put_history, put_varint},
+    overwritten::{OVERWRITTEN_MAX, Overwritten, Was},
 };
 use crate::{
     id::{NodeId, ShardUid, WriteId},
     time::WallMillis,
 };
 
-const REPLICATED_FORMAT: u8 = 1;
+const REPLICATED_FORMAT: u8 = 2;
 const STORED_FORMAT: u8 = 1;
 
 /// Flags of a version.
@@ -44,6 +46,7 @@ impl Record {
                 put_body(out, value);
             }
         }
+        self.encode_overwritten(out);
         digest
     }
 
@@ -70,6 +73,7 @@ impl Record {
         for head in heads {
             record.versions.push(head.with_body(&mut reader, bytes)?);
         }
+        record.overwritten = read_overwritten(&mut reader, &record)?;
         reader.end()?;
         Ok(record)
     }
@@ -128,6 +132,21 @@ impl Record {
             // Every version's dot is in the history, so its actor is found.
             put_count(out, actors.binary_search(&version.dot.actor).unwrap_or_else(|at| at));
             put_head(out, version);
+        }
+    }
+
+    fn encode_overwritten(&self, out: &mut Vec<u8>) {
+        put_count(out, self.overwritten.iter().len());
+        if self.overwritten.iter().len() == 0 {
+            return;
+        }
+        let actors: ActorTable = self.history.actors().collect();
+        for Was { write_id, dot, stamp, checksum } in self.overwritten.iter() {
+            out.extend_from_slice(&write_id.0.to_be_bytes());
+            put_count(out, actors.binary_search(&dot.actor).unwrap_or_else(|at| at));
+            put_varint(out, dot.counter);
+            put_varint(out, stamp.0);
+            out.extend_from_slice(&checksum.to_be_bytes());
         }
     }
 }
@@ -211,6 +230,32 @@ fn read_heads(
         return Err(malformed("a history without a version"));
     }
     Ok(heads)
+}
+
+fn read_overwritten(reader: &mut Reader<'_>, record: &Record) -> Result<Overwritten, DecodeError> {
+    let count = reader.count()?;
+    if count > OVERWRITTEN_MAX {
+        return Err(malformed("too many overwritten writes"));
+    }
+    let actors: ActorTable = record.history.actors().collect();
+    let mut read: SmallVec<[Was; 1]> = SmallVec::new();
+    for _ in 0..count {
+        let write_id = WriteId(reader.u128()?);
+        let actor = *actors.get(reader.count()?).ok_or(malformed("a write of no known actor"))?;
+        let dot = Dot { actor, counter: reader.varint()? };
+        let was = Was { write_id, dot, stamp: Stamp(reader.varint()?), checksum: reader.u128()? };
+        if !record.history.contains(dot) || record.versions.iter().any(|held| held.dot == dot) {
+            return Err(malformed("a write that was not overwritten"));
+        }
+        if read.last().is_some_and(|last| !last.is_before(&was)) {
+            return Err(malformed("overwritten writes out of order"));
+        }
+        if read.iter().any(|held| held.write_id == write_id) {
+            return Err(malformed("a write that was overwritten twice"));
+        }
+        read.push(was);
+    }
+    Ok(Overwritten::from_ordered(read))
 }
 
 fn read_right(reader: &mut Reader<'_>) -> Result<Option<MintRight>, DecodeError> {

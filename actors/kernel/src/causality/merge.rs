@@ -44,6 +44,8 @@ impl Record {
         theirs.for_each(|new| self.adopt(new));
         merged.changed |= self.history.union(&other.history);
         merged.amnesia = self.void_outrun_right();
+        self.overwritten.union(&other.overwritten);
+        self.trim_overwritten();
         let count = self.versions.len();
         self.settle(conflict);
         merged.changed |= self.versions.len() != count;

@@ -40,7 +40,6 @@ pub use encoding::DecodeError;
 pub use history::{History, Run};
 pub use merge::Merged;
 pub use mint::{MintRight, Minter};
-pub use overwritten::Overwritten;
 pub use read::Reading;
 pub use record::{Conflict, Record};
 pub use token::{BadContext, ContextKey, Seal, TOKEN_CHARACTERS_MAX};

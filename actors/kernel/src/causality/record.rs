@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::{History, MintRight, Stamp, Version};
+use super::{History, MintRight, Stamp, Version, overwritten::Overwritten};
 use crate::id::NodeId;
 
 /// Versions sorted by dot. One is the rule, and lies inline.
@@ -20,7 +20,8 @@ pub enum Conflict {
 
 /// Everything that one shard stores of one key; by default nothing.
 ///
-/// History and versions are replicated, as a whole. The right to mint and the marks belong to the
+/// History and versions are replicated, as a whole; with them go the names of the last writes that
+/// were overwritten, in no digest. The right to mint and the marks belong to the
 /// shard: they are in no digest, and no merge takes them over. Three operations change or show a
 /// record, all pure: [`Record::write`], [`Record::merge`], [`Record::read`].
 ///
@@ -29,6 +30,7 @@ pub enum Conflict {
 pub struct Record {
     pub(super) history: History,
     pub(super) versions: Versions,
+    pub(super) overwritten: Overwritten,
     pub(super) right: Option<MintRight>,
     pub(super) marks: Vec<NodeId>,
 }
@@ -71,9 +73,10 @@ impl Record {
     }
 
     /// The greatest stamp that the record has seen: a version that went had a lesser one than
-    /// what overwrote it.
+    /// what overwrote it, or, if it repeated a write that had been overwritten, is named.
     pub fn stamp(&self) -> Stamp {
-        self.versions.iter().map(|version| version.stamp).max().unwrap_or_default()
+        let live = self.versions.iter().map(|version| version.stamp).max();
+        live.unwrap_or_default().max(self.overwritten.stamp())
     }
 
     /// Bytes of all values, their media types and metadata.
@@ -95,7 +98,10 @@ impl Record {
     /// could come back.
     pub fn prune(&mut self) -> bool {
         let versions = &self.versions;
-        self.history.retain(|actor| versions.iter().any(|version| version.dot.actor == actor))
+        let names = |actor| versions.iter().any(|version| version.dot.actor == actor);
+        let pruned = self.history.retain(names);
+        self.trim_overwritten();
+        pruned
     }
 
     /// Voids the right if the history names a dot that it has yet to mint; whether it did.

@@ -13,6 +13,7 @@
 //! | [`quorum`] | who counts, and whether enough still can |
 //! | [`hedge`] | when the next replica is asked although nobody failed |
 //! | [`get`], [`put`] | the two machines |
+//! | [`repair`] | the repairs that reads want, put together and bounded |
 //! | [`list`] | listing the keys of a partition, from any one home |
 //!
 //! The machines know a replica by its [`NodeId`] and by what the member view says of it when the
@@ -32,6 +33,7 @@ pub mod options;
 pub mod outcome;
 pub mod put;
 pub mod quorum;
+pub mod repair;
 mod roster;
 
 pub use get::GetCoordination;

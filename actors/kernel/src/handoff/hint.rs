@@ -39,6 +39,15 @@ pub struct HintTotals {
     pub oldest: Option<WallMillis>,
 }
 
+impl HintTotals {
+    /// Both together.
+    pub fn add(&mut self, more: Self) {
+        self.count = self.count.saturating_add(more.count);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+        self.oldest = self.oldest.into_iter().chain(more.oldest).min();
+    }
+}
+
 /// There is no room for another copy: the fallback refuses it, and does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("hints take {bytes} bytes, with this one {wanted}; the limit is {bytes_max}")]
@@ -159,7 +168,7 @@ impl Kept {
     fn totals(&self) -> HintTotals {
         let oldest = self.seconds.keys().next();
         HintTotals {
-            count: self.seconds.values().sum(),
+            count: self.hints.len() as u64,
             bytes: self.bytes,
             oldest: oldest.map(|second| WallMillis(second.saturating_mul(1_000))),
         }

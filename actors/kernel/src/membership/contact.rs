@@ -94,12 +94,12 @@ impl Swim {
     }
 
     fn note(&mut self, now: Instant, from: NodeId, health: SelfHealth) {
-        let own = self.view.get(self.view.own).and_then(|state| state.health);
+        let own = self.view.get(self.view.own).and_then(|state| state.health.as_ref());
         let since = whole_millis(now.since(self.sampled_at));
         let wall = own.map(|own| WallMillis(own.wall.0.saturating_add(since)));
         if let Some(state) = self.view.members.get_mut(&from) {
-            state.health = Some(health);
             state.clock_offset_ms = wall.map(|wall| clock_offset(wall, health.wall));
+            state.health = Some(health);
             self.dirty = true;
         }
     }

@@ -3,16 +3,17 @@
 use core::time::Duration;
 
 use bytes::{Buf, BufMut};
-use serde::Serialize;
 
-use crate::time::WallMillis;
+use crate::{id::NodeId, time::WallMillis};
 
 /// How far a node's wall clock may be off its peers' median before it says so.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
 
+/// Of how many homes a report tells the hints: as many as fit a packet.
+pub const HINTED_HOMES_MAX: usize = 40;
+
 /// The state of a node's own storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StorageState {
     /// Takes writes.
     Ok,
@@ -25,21 +26,37 @@ pub enum StorageState {
     Poisoned,
 }
 
+/// What a node keeps for a home that is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HintsKept {
+    /// Which home.
+    pub home: NodeId,
+    /// How many hints.
+    pub count: u64,
+    /// Since when the oldest is kept, by the clock of the node that keeps it.
+    pub oldest: WallMillis,
+}
+
 /// A node's own report about itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SelfHealth {
     /// The longest that an event loop of the node was late since the last report, in milliseconds.
     pub loop_lag_ms: u32,
     /// The worst state among its shards.
     pub storage: StorageState,
     /// Its wall clock when it reported.
-    #[serde(skip)]
     pub wall: WallMillis,
+    /// Keys in its logs, tombstones and hinted copies included.
+    pub keys: u64,
+    /// Bytes of its logs on the disk.
+    pub disk_bytes: u64,
+    /// What it keeps for others; of more than [`HINTED_HOMES_MAX`] homes the first are told.
+    pub hints: Vec<HintsKept>,
 }
 
 impl SelfHealth {
-    /// Length of the encoding, in bytes.
-    pub(super) const BYTES: usize = 13;
+    const FIXED_BYTES: usize = 30;
+    const BYTES_A_HOME: usize = 24;
 
     pub(super) fn encode(&self, to: &mut Vec<u8>) {
         to.put_u32(self.loop_lag_ms);
@@ -50,10 +67,19 @@ impl SelfHealth {
             StorageState::Incomplete => 3,
         });
         to.put_u64(self.wall.0);
+        to.put_u64(self.keys);
+        to.put_u64(self.disk_bytes);
+        let told = &self.hints[..self.hints.len().min(HINTED_HOMES_MAX)];
+        to.put_u8(u8::try_from(told.len()).unwrap_or(u8::MAX));
+        for HintsKept { home, count, oldest } in told {
+            to.put_u64(home.0);
+            to.put_u64(*count);
+            to.put_u64(oldest.0);
+        }
     }
 
     pub(super) fn decode(from: &mut impl Buf) -> Option<Self> {
-        if from.remaining() < Self::BYTES {
+        if from.remaining() < Self::FIXED_BYTES {
             return None;
         }
         let loop_lag_ms = from.get_u32();
@@ -64,7 +90,18 @@ impl SelfHealth {
             3 => StorageState::Incomplete,
             _ => return None,
         };
-        Some(Self { loop_lag_ms, storage, wall: WallMillis(from.get_u64()) })
+        let (wall, keys, disk_bytes) = (WallMillis(from.get_u64()), from.get_u64(), from.get_u64());
+        let homes = usize::from(from.get_u8());
+        if homes > HINTED_HOMES_MAX || from.remaining() < homes * Self::BYTES_A_HOME {
+            return None;
+        }
+        let mut hints_kept = || HintsKept {
+            home: NodeId(from.get_u64()),
+            count: from.get_u64(),
+            oldest: WallMillis(from.get_u64()),
+        };
+        let hints = (0..homes).map(|_| hints_kept()).collect();
+        Some(Self { loop_lag_ms, storage, wall, keys, disk_bytes, hints })
     }
 }
 

@@ -28,7 +28,9 @@ mod timers;
 mod view;
 
 pub use event::{SwimCounters, SwimEffect, SwimEvent, SwimSettings, SwimTiming};
-pub use health::{CLOCK_SKEW_MAX, SelfHealth, StorageState, clock_skew};
+pub use health::{
+    CLOCK_SKEW_MAX, HINTED_HOMES_MAX, HintsKept, SelfHealth, StorageState, clock_skew,
+};
 pub use life::Life;
 pub use packet::PACKET_BYTES_MAX;
 pub use swim::Swim;

@@ -57,10 +57,12 @@ impl Swim {
         let mut timers = Timers::default();
         timers.set(now, Due::CallOut);
         timers.set(now.after(timing.contact_within), Due::GiveUp);
-        let unknown = MemberState::unknown(now);
-        let mut members: BTreeMap<_, _> = members.into_iter().map(|node| (node, unknown)).collect();
+        let unknown = || MemberState::unknown(now);
+        let mut members: BTreeMap<_, _> =
+            members.into_iter().map(|node| (node, unknown())).collect();
         let incarnation_known = Some(incarnation);
-        let up = MemberState { liveness: Liveness::Up, incarnation: incarnation_known, ..unknown };
+        let up =
+            MemberState { liveness: Liveness::Up, incarnation: incarnation_known, ..unknown() };
         members.insert(own, up);
         let life = Life { node: own, incarnation, number: life };
         let mut seeds = ChaCha8Rng::seed_from_u64(seed);
@@ -131,14 +133,15 @@ impl Swim {
     }
 
     fn sample(&mut self, now: Instant, health: SelfHealth, effects: &mut Vec<SwimEffect>) {
+        let report = Packet::Health(health.clone());
+        for node in self.peers(|state| state.liveness == Liveness::Up) {
+            effects.push(send(node, &report));
+        }
         if let Some(state) = self.view.members.get_mut(&self.view.own) {
             state.health = Some(health);
         }
         self.sampled_at = now;
         self.dirty = true;
-        for node in self.peers(|state| state.liveness == Liveness::Up) {
-            effects.push(send(node, &Packet::Health(health)));
-        }
     }
 
     fn leave(&mut self, now: Instant, effects: &mut Vec<SwimEffect>) {
@@ -207,11 +210,11 @@ impl Swim {
     ) {
         let Life { node, incarnation, .. } = life;
         let Some(state) = self.view.members.get_mut(&node) else { return };
-        let before = *state;
+        let before = state.clone();
         let renewed = self.lives.insert(node, life).is_some_and(|old| old != life);
-        *state = MemberState { suspected, incarnation: Some(incarnation), ..before };
+        (state.suspected, state.incarnation) = (suspected, Some(incarnation));
         if before.liveness != Liveness::Up {
-            *state = MemberState { liveness: Liveness::Up, since: now, ..*state };
+            (state.liveness, state.since) = (Liveness::Up, now);
             effects.push(SwimEffect::MemberUp { node, incarnation });
         } else if renewed {
             effects.push(SwimEffect::MemberRenewed { node, incarnation });
@@ -225,8 +228,7 @@ impl Swim {
     fn take_down(&mut self, now: Instant, node: NodeId, effects: &mut Vec<SwimEffect>) {
         let Some(state) = self.view.members.get_mut(&node) else { return };
         if state.liveness != Liveness::Down {
-            let down = MemberState { liveness: Liveness::Down, suspected: false, ..*state };
-            *state = MemberState { since: now, ..down };
+            (state.liveness, state.since, state.suspected) = (Liveness::Down, now, false);
             self.lives.remove(&node);
             self.dirty = true;
             effects.push(SwimEffect::MemberDown { node });

@@ -23,7 +23,7 @@ pub enum Liveness {
 }
 
 /// What is known of one member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberState {
     /// Whether it takes part.
     pub liveness: Liveness,

@@ -143,7 +143,7 @@ fn an_unknown_format_is_refused_by_name() {
     let mut bytes = replicated(&rich_record(3));
     bytes[0] = 9;
     let refused = Record::decode_replicated(&bytes.clone().into()).unwrap_err();
-    assert_eq!(refused, DecodeError::UnknownFormat { what: "record", found: 9, known: 1 });
+    assert_eq!(refused, DecodeError::UnknownFormat { what: "record", found: 9, known: 2 });
     let refused = Record::decode_stored(&bytes.clone().into(), ShardUid(1)).unwrap_err();
     assert_eq!(refused, DecodeError::UnknownFormat { what: "stored record", found: 9, known: 1 });
     assert!(matches!(Context::decode(&bytes), Err(DecodeError::UnknownFormat { .. })));
@@ -158,21 +158,32 @@ fn what_no_encoder_writes_is_refused() {
         )
     };
     let actor = [0, 0, 0, 0, 0, 0, 0, 7, 1];
-    let history = |runs: &[u8]| [&[1, 1], &actor[..], runs].concat();
+    let history = |runs: &[u8]| [&[2, 1], &actor[..], runs].concat();
     assert!(refused(&[history(&[0]), vec![0]].concat()), "an actor without dots");
     assert!(refused(&[history(&[1, 0, 0]), vec![0]].concat()), "a history without a version");
-    assert!(refused(&[1, 0x80, 0]), "a number that is too long");
-    let both = [&[1, 2], &actor[..], &[1, 0, 0], &actor[..], &[1, 0, 0]].concat();
+    assert!(refused(&[2, 0x80, 0]), "a number that is too long");
+    let both = [&[2, 2], &actor[..], &[1, 0, 0], &actor[..], &[1, 0, 0]].concat();
     assert!(refused(&both), "an actor that comes twice");
-    let behind = [&[1, 2], &actor[..], &[1, 0, 0], &actor[..], &[1, 5, 0]].concat();
+    let behind = [&[2, 2], &actor[..], &[1, 0, 0], &actor[..], &[1, 5, 0]].concat();
     assert!(refused(&behind), "the same with other dots");
-    let endless = [&[1, 1], &actor[..], &[2, 0], &[0xff; 9][..], &[1, 0, 0]].concat();
+    let endless = [&[2, 1], &actor[..], &[2, 0], &[0xff; 9][..], &[1, 0, 0]].concat();
     assert!(refused(&endless), "a counter past the greatest");
-    let unseen = [&[1u8, 1], &actor[..], &[1, 0, 0], &[1, 0, 2, 0, 5], &[0; 32][..]].concat();
+    let unseen = [&[2u8, 1], &actor[..], &[1, 0, 0], &[1, 0, 2, 0, 5], &[0; 32][..]].concat();
     assert!(refused(&unseen), "a version that the history does not name");
-    let seen = [&[1u8, 1], &actor[..], &[1, 0, 0], &[1, 0, 1, 0, 5], &[0; 32][..]].concat();
-    assert!(Record::decode_replicated(&seen.clone().into()).is_ok());
-    let mut trailing = seen;
+    let seen = [&[2u8, 1], &actor[..], &[1, 0, 2], &[1, 0, 1, 0, 5], &[0; 32][..]].concat();
+    let naming = |names: &[&[u8]]| [&seen[..], &names.concat()].concat();
+    let good = naming(&[&[0]]);
+    assert!(Record::decode_replicated(&good.clone().into()).is_ok());
+    // The write ids and checksums of what was overwritten are all zero here.
+    let name = |counter, stamp| [&[0u8; 16][..], &[0, counter, stamp], &[0; 16]].concat();
+    let good_name = naming(&[&[1], &name(2, 5)]);
+    assert!(Record::decode_replicated(&good_name.into()).is_ok());
+    assert!(refused(&naming(&[&[9]])), "more names than a record has");
+    assert!(refused(&naming(&[&[1], &name(1, 5)])), "a name of what lives");
+    assert!(refused(&naming(&[&[1], &name(9, 5)])), "a name of what nobody has seen");
+    assert!(refused(&naming(&[&[2], &name(2, 6), &name(3, 5)])), "one write named twice");
+    assert!(refused(&naming(&[&[2], &name(2, 5), &name(3, 6)])), "the newer name last");
+    let mut trailing = good;
     trailing.push(0);
     let refused = Record::decode_replicated(&trailing.into());
     assert_eq!(refused, Err(DecodeError::Trailing { bytes: 1 }));
@@ -187,7 +198,7 @@ fn what_no_encoder_writes_is_refused() {
 #[test]
 fn a_count_that_the_input_cannot_pay_for_is_truncated_at_once() {
     let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
-    for before in [&[1][..], &[1, 0][..]] {
+    for before in [&[2][..], &[2, 0][..]] {
         let bytes = Bytes::from([before, &huge].concat());
         assert!(Record::decode_replicated(&bytes).is_err());
         assert!(Record::decode_stored(&bytes, ShardUid(1)).is_err());
@@ -259,7 +270,7 @@ fn the_format_and_the_digest_stand_still() {
     shard.write(put(5, "value"));
     let hex = format!("{:02x?}", stored(&shard.record)).replace([',', ' ', '[', ']'], "");
     let local = "0101112233445566778801" /* right */.to_owned() + "02" /* next */ + "00" /* marks */;
-    let history = "01" /* format */
+    let history = "02" /* format */
         .to_owned()
         + "01"
         + "112233445566778801"
@@ -269,7 +280,8 @@ fn the_format_and_the_digest_stand_still() {
         + "da1833e9b68c6d9d5348cc1ba0b4184a" /* checksum */ + "07" /* body */;
     let body = "0000" /* no media type, no metadata */
         .to_owned()
-        + "76616c7565";
+        + "76616c7565"
+        + "00" /* nothing overwritten */;
     assert_eq!(hex, local + &history + &version + &ids + &body);
     assert_eq!(shard.record.digest().to_string(), "a466c5efc1dbdee959cb91e751139612");
 }

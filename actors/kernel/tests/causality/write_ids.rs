@@ -1,7 +1,7 @@
 //! Write ids: a retry is the same write, however often it is minted.
 
 use henge_kernel::{
-    causality::{Conflict, Merged, Overwritten, Record, Write, Written},
+    causality::{Conflict, Merged, Record, Write, Written},
     time::WallMillis,
 };
 
@@ -78,32 +78,37 @@ fn a_retry_after_its_version_was_overwritten_is_a_sibling_and_never_a_loss() {
     assert_eq!(home.texts(), ["x", "y"]);
 }
 
-/// A home that remembers what is overwritten.
-struct Remembering {
-    shard: Shard,
-    memory: Overwritten,
-}
+/// A home that names what is overwritten in its records, as shards do.
+struct Naming(Shard);
 
-impl Remembering {
-    fn new(uid: u64, memory: Overwritten) -> Self {
-        Self { shard: Shard::new(uid), memory }
+impl Naming {
+    fn new(uid: u64) -> Self {
+        Self(Shard::new(uid))
     }
 
     /// That was given a write and saw it overwritten.
     fn after_an_overwrite() -> Self {
-        let mut home = Self::new(1, Overwritten::default());
+        let mut home = Self::new(1);
         let first = home.write(put(5, "x"));
         home.write(with(&first.context, put(6, "y")));
         home
     }
 
     fn write(&mut self, write: Write) -> Written {
-        let Shard { record, minter } = &mut self.shard;
-        self.memory.write(record, minter, write).unwrap()
+        let Shard { record, minter } = &mut self.0;
+        record.write_once(minter, write).unwrap()
     }
 
     fn pull(&mut self, other: &Record) -> Merged {
-        self.memory.merge(&mut self.shard.record, other, Conflict::Siblings)
+        self.0.record.merge_once(other, Conflict::Siblings)
+    }
+
+    fn record(&self) -> &Record {
+        &self.0.record
+    }
+
+    fn texts(&self) -> Vec<String> {
+        self.0.texts()
     }
 }
 
@@ -114,86 +119,118 @@ fn late() -> Shard {
     other
 }
 
+/// What a node reads of a record that was sent or stored.
+fn sent(record: &Record) -> Record {
+    let mut bytes = Vec::new();
+    record.encode_replicated(&mut bytes);
+    Record::decode_replicated(&bytes.into()).unwrap()
+}
+
 #[test]
 fn a_repetition_that_comes_after_the_overwrite_is_known_again() {
-    let (mut home, mut other) = (Remembering::after_an_overwrite(), late());
-    let mut naive = home.shard.record.clone();
+    let (mut home, mut other) = (Naming::after_an_overwrite(), late());
+    let mut naive = home.record().clone();
     naive.merge(&other.record, Conflict::Siblings);
     assert_eq!(naive.versions().len(), 2, "nothing is known of it by its dot");
     assert!(home.pull(&other.record).changed);
-    assert_eq!(home.shard.texts(), ["y"]);
+    assert_eq!(home.texts(), ["y"]);
     // The other home learns it as it learns every overwrite.
-    other.pull(&home.shard.record);
-    assert_eq!(other.record.digest(), home.shard.record.digest());
+    other.pull(home.record());
+    assert_eq!(other.record.digest(), home.record().digest());
     assert!(!home.pull(&other.record).changed, "once is enough");
 }
 
 #[test]
+fn the_home_of_a_repetition_knows_it_again_by_what_another_home_sends() {
+    // Every node was started anew since: all that is known is in the records.
+    let overwritten = sent(Naming::after_an_overwrite().record());
+    let mut home = Naming(late());
+    home.pull(&overwritten);
+    assert_eq!(home.texts(), ["y"]);
+    // And so does a node that only reads.
+    let mut read = sent(&late().record);
+    assert!(read.merge_once(&overwritten, Conflict::Siblings).changed);
+    assert_eq!(read.digest(), home.record().digest());
+}
+
+#[test]
 fn a_replica_that_saw_the_overwrite_by_a_merge_knows_the_repetition_too() {
-    let mut replica = Remembering::new(3, Overwritten::default());
+    let mut replica = Naming::new(3);
     let mut home = Shard::new(1);
     let first = home.write(put(5, "x"));
     replica.pull(&home.record);
     home.write(with(&first.context, put(6, "y")));
     replica.pull(&home.record);
     replica.pull(&late().record);
-    assert_eq!(replica.shard.texts(), ["y"]);
+    assert_eq!(replica.texts(), ["y"]);
 }
 
 #[test]
 fn a_repetition_at_the_home_itself_is_answered_and_mints_nothing() {
-    let mut home = Remembering::after_an_overwrite();
-    let before = home.shard.record.clone();
+    let mut home = Naming::after_an_overwrite();
+    let before = home.record().clone();
     let answer = home.write(put(5, "x"));
     assert!(!answer.minted && answer.context.covers(answer.dot));
-    assert_eq!(home.shard.record, before);
+    assert_eq!(home.record(), &before);
     assert!(home.write(put(7, "x")).minted, "it was never written");
     assert!(home.write(put(5, "z")).minted, "it has other content");
 }
 
 #[test]
-fn what_still_lives_is_never_taken_for_overwritten() {
-    let mut home = Remembering::after_an_overwrite();
-    // The overwrite was lost before it was durable: the first version lives again.
-    home.shard = Shard::new(1);
-    home.shard.write(put(5, "x"));
-    home.pull(&late().record);
-    assert_eq!(home.shard.record.versions().len(), 2, "two names of one write");
-    // Nor is the last version of a record, though it be a repetition.
-    home.shard = Shard::new(4);
-    home.pull(&late().record);
-    assert_eq!(home.shard.texts(), ["x"]);
+fn the_last_version_of_a_record_is_never_taken_for_overwritten() {
+    let mut home = Naming::after_an_overwrite();
+    home.write(Write { context: home.0.context(), ..put(5, "x") });
+    let mut other = late();
+    other.write(with(&other.context(), put(8, "x")));
+    home.pull(&other.record);
+    assert!(!home.record().versions().is_empty());
+    // Two names of one write that nothing has overwritten stay both.
+    let mut twice = Naming(late());
+    let mut one = Shard::new(4);
+    one.write(put(5, "x"));
+    twice.pull(&one.record);
+    assert_eq!(twice.record().versions().len(), 2);
 }
 
 #[test]
-fn the_memory_of_overwrites_is_bounded_and_forgets_the_oldest() {
-    let mut home = Remembering::new(1, Overwritten::remembering(2));
-    for id in 1..=4 {
-        let seen = home.shard.context();
-        home.write(with(&seen, put(id, "x")));
+fn a_record_names_the_last_eight_writes_that_were_overwritten_within_a_minute() {
+    let mut home = Naming::new(1);
+    for id in 1..=10 {
+        let context = home.0.context();
+        home.write(Write {
+            wall: WallMillis(1_000 * u64::try_from(id).unwrap()),
+            context,
+            ..put(id, "x")
+        });
     }
-    let is_known = |id| {
-        let (mut shard, mut memory) = (Shard::new(9), home.memory.clone());
-        shard.record = home.shard.record.clone();
-        !memory.write(&mut shard.record, &mut shard.minter, put(id, "x")).unwrap().minted
+    let is_known = |home: &Naming, id| {
+        let mut shard = Shard::new(9);
+        shard.record = sent(home.record());
+        !shard.record.write_once(&mut shard.minter, put(id, "x")).unwrap().minted
     };
-    assert_eq!([1, 2, 3, 4].map(is_known), [false, true, true, true], "4 lives");
+    let known: Vec<u128> = (1..=9).filter(|id| is_known(&home, *id)).collect();
+    assert_eq!(known, [2, 3, 4, 5, 6, 7, 8, 9], "10 lives");
+    // An hour later.
+    let context = home.0.context();
+    home.write(Write { wall: WallMillis(3_600_000), context, ..put(11, "x") });
+    let known: Vec<u128> = (1..=10).filter(|id| is_known(&home, *id)).collect();
+    assert_eq!(known, [10], "but the last one is named as long as the record is what it is");
 }
 
 #[test]
 fn a_put_that_covers_one_name_of_a_write_covers_all() {
-    let mut home = Remembering::new(1, Overwritten::default());
+    let mut home = Naming::new(1);
     let first = home.write(put(5, "x"));
     // The repetition is there before the overwrite, whose client has not heard of it.
     home.pull(&late().record);
     home.write(with(&first.context, put(6, "y")));
-    assert_eq!(home.shard.texts(), ["y"]);
+    assert_eq!(home.texts(), ["y"]);
     assert!(!home.pull(&late().record).changed);
 }
 
 #[test]
 fn the_answer_to_a_known_repetition_has_the_stamp_of_what_it_covers() {
-    let mut home = Remembering::new(1, Overwritten::default());
+    let mut home = Naming::new(1);
     let first = home.write(Write { wall: WallMillis(9_000), ..put(5, "x") });
     home.write(with(&first.context, put(6, "y")));
     // The client of a slow clock sends it again, and then writes where nobody has heard of it.
@@ -205,16 +242,30 @@ fn the_answer_to_a_known_repetition_has_the_stamp_of_what_it_covers() {
 }
 
 #[test]
-fn a_write_that_comes_after_its_overwrite_is_remembered_as_well() {
+fn a_write_that_comes_after_its_overwrite_is_named_as_well() {
     // The second put went to a home that had not heard of the first, but had its context.
     let mut first = Shard::new(1);
     let seen = first.write(put(5, "x")).context;
     for arrivals in [[&late().record, &first.record], [&first.record, &late().record]] {
-        let mut home = Remembering::new(3, Overwritten::default());
+        let mut home = Naming::new(3);
         home.write(with(&seen, put(6, "y")));
         for record in arrivals {
             home.pull(record);
         }
-        assert_eq!(home.shard.texts(), ["y"]);
+        assert_eq!(home.texts(), ["y"]);
     }
+}
+
+#[test]
+fn a_pruned_record_names_no_write_of_an_actor_that_it_forgot() {
+    let mut home = Naming::new(1);
+    let first = home.write(put(5, "x"));
+    let mut other = Naming::new(3);
+    other.pull(home.record());
+    other.write(with(&first.context, put(6, "y")));
+    assert!(other.0.record.prune());
+    // A name without its actor could not be read back.
+    assert!(sent(other.record()).history().actors().eq([other.record().versions()[0].dot.actor]));
+    other.pull(&late().record);
+    assert_eq!(other.texts().len(), 2, "it is a stranger now");
 }

@@ -8,6 +8,7 @@ mod options;
 mod put;
 mod put_oracle;
 mod quorum;
+mod repair;
 mod sloppy_get;
 mod sloppy_put;
 mod support;

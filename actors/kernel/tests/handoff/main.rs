@@ -4,5 +4,6 @@
 
 mod deliveries;
 mod hints;
+mod many;
 mod model;
 mod support;

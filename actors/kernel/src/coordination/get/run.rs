@@ -41,7 +41,7 @@ impl Merged {
         *generation = other.generation.min(*generation);
         if self.digest != digest {
             let record = Arc::make_mut(&mut self.replica.record);
-            record.merge(&other.record, conflict);
+            record.merge_once(&other.record, conflict);
             self.digest = record.digest();
         }
     }

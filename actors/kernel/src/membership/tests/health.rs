@@ -3,12 +3,20 @@
 use super::world::{World, millis};
 use crate::{
     id::NodeId,
-    membership::{SelfHealth, StorageState, SwimEvent, clock_skew},
+    membership::{HintsKept, SelfHealth, StorageState, SwimEvent, clock_skew},
     time::WallMillis,
 };
 
 fn health(wall: u64) -> SelfHealth {
-    SelfHealth { loop_lag_ms: 7, storage: StorageState::Full, wall: WallMillis(wall) }
+    let kept = HintsKept { home: NodeId(2), count: 412, oldest: WallMillis(wall - 120_000) };
+    SelfHealth {
+        loop_lag_ms: 7,
+        storage: StorageState::Full,
+        wall: WallMillis(wall),
+        keys: 81_204,
+        disk_bytes: 1_200_000_000,
+        hints: vec![kept],
+    }
 }
 
 #[test]
@@ -37,8 +45,8 @@ fn self_health_is_seen_by_all_and_moves_nobody() {
     world.run(millis(100));
     assert_eq!(world.reports, []);
     let view = |node| world.nodes[&NodeId(node)].view();
-    assert_eq!(view(1).get(NodeId(3)).unwrap().health, Some(health(1_020_100)));
-    assert_eq!(view(1).get(NodeId(1)).unwrap().health, Some(health(1_000_100)));
+    assert_eq!(view(1).get(NodeId(3)).unwrap().health.clone(), Some(health(1_020_100)));
+    assert_eq!(view(1).get(NodeId(1)).unwrap().health.clone(), Some(health(1_000_100)));
     let skew = view(3).clock_skew().unwrap();
     assert!((19_900..=20_000).contains(&skew), "{skew}");
     assert_eq!(view(1).clock_skew(), None, "two of three clocks agree");

@@ -9,7 +9,8 @@ use crate::{
     id::{Incarnation, NodeId},
     machine::Machine,
     membership::{
-        Life, PACKET_BYTES_MAX, SelfHealth, StorageState, Swim, SwimEvent, packet::Packet,
+        HINTED_HOMES_MAX, HintsKept, Life, PACKET_BYTES_MAX, SelfHealth, StorageState, Swim,
+        SwimEvent, packet::Packet,
     },
     time::WallMillis,
 };
@@ -39,6 +40,18 @@ fn member() -> impl Strategy<Value = Member<Life>> {
     (life(), any::<u16>(), state).prop_map(|(life, number, state)| Member::new(life, number, state))
 }
 
+fn health() -> impl Strategy<Value = SelfHealth> {
+    let kept = (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(home, count, oldest)| {
+        HintsKept { home: NodeId(home), count, oldest: WallMillis(oldest) }
+    });
+    let hints = prop::collection::vec(kept, 0..=HINTED_HOMES_MAX);
+    (any::<u32>(), any::<[u64; 3]>(), hints).prop_map(|(loop_lag_ms, figures, hints)| {
+        let [wall, keys, disk_bytes] = figures;
+        let (storage, wall) = (StorageState::Poisoned, WallMillis(wall));
+        SelfHealth { loop_lag_ms, storage, wall, keys, disk_bytes, hints }
+    })
+}
+
 fn packet() -> impl Strategy<Value = Packet> {
     let protocol =
         (life(), any::<u16>(), life(), message(), prop::collection::vec(member(), 0..20));
@@ -46,10 +59,7 @@ fn packet() -> impl Strategy<Value = Packet> {
         life().prop_map(Packet::Hello),
         life().prop_map(Packet::Heard),
         life().prop_map(Packet::Outlived),
-        (any::<u32>(), any::<u64>()).prop_map(|(loop_lag_ms, wall)| {
-            let storage = StorageState::Poisoned;
-            Packet::Health(SelfHealth { loop_lag_ms, storage, wall: WallMillis(wall) })
-        }),
+        health().prop_map(Packet::Health),
         protocol.prop_map(|(src, src_incarnation, dst, message, members)| {
             Packet::Protocol(Header { src, src_incarnation, dst, message }, members)
         }),
