@@ -71,6 +71,11 @@ pub struct AntiEntropyReport {
     pub mended: u64,
     /// Bytes of records that were moved to mend them.
     pub bytes: u64,
+    /// Bytes of all frames, both ways, with which this node brought replicas together: hints that
+    /// it delivered, and exchanges that it led, questions and answers.
+    pub traffic_bytes: u64,
+    /// Bytes that the trees of digests take in memory.
+    pub tree_bytes: u64,
     /// Dots that named two values: each is an alarm.
     pub clashes: u64,
     /// Partitions of which this node may lack any record: its answers to reads do not count until
@@ -162,6 +167,8 @@ impl AntiEntropyReport {
             questions: 0,
             mended: 0,
             bytes: 0,
+            traffic_bytes: commons.background_bytes.load(Ordering::Relaxed),
+            tree_bytes: commons.tree_bytes.iter().map(|one| one.load(Ordering::Relaxed)).sum(),
             clashes: 0,
             incomplete: 0,
             quarantined: 0,

@@ -24,6 +24,7 @@ use crate::{
     gossip_membership::GossipMembership,
     meter::Roster,
     read_repairer::RepairCounts,
+    reaper::Reaper,
     ring_manager::RingManager,
     settings::Settings,
     storage_shard::StorageShard,
@@ -76,8 +77,15 @@ pub struct Commons {
     pub storages: OnceLock<Vec<ActorRef<StorageShard>>>,
     /// One a shard, too.
     pub workers: OnceLock<Vec<ActorRef<AntiEntropyWorker>>>,
+    /// And one that reaps.
+    pub reapers: OnceLock<Vec<ActorRef<Reaper>>>,
     /// How far each shard and its peers are the same.
     pub anti_entropy: Vec<Published<ShardSync>>,
+    /// Bytes of all frames, both ways, with which this node brought replicas together: hints that
+    /// it delivered, and exchanges that it led.
+    pub background_bytes: AtomicU64,
+    /// Bytes that the trees of each shard take.
+    pub tree_bytes: Vec<AtomicU64>,
     /// On shard 0.
     pub membership: OnceLock<ActorRef<GossipMembership>>,
     /// On shard 0.
@@ -154,6 +162,9 @@ impl Commons {
             fronts: OnceLock::new(),
             storages: OnceLock::new(),
             workers: OnceLock::new(),
+            reapers: OnceLock::new(),
+            background_bytes: AtomicU64::new(0),
+            tree_bytes: (0..shards).map(|_| AtomicU64::new(0)).collect(),
             anti_entropy: (0..shards).map(|_| Published::new(ShardSync::default())).collect(),
             membership: OnceLock::new(),
             ring_manager: OnceLock::new(),

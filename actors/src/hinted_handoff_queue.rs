@@ -13,9 +13,10 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 use actix::{Actor, AsyncContext as _, Context, Handler, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
+    coordination::Generation,
     handoff::{
         Delivery,
-        delivery::{AGE_MAX, BATCH_MAX, DeliveryEffect, DeliveryEvent, Due, SILENCE_MAX},
+        delivery::{BATCH_MAX, DeliveryEffect, DeliveryEvent, Due, SILENCE_MAX},
     },
     id::NodeId,
     key::Key,
@@ -31,7 +32,7 @@ use crate::{
         coordinator::ReplyTo,
         hinted_handoff_queue::{
             HandOffNow, Handed, HandedOver, HintChanged, Hinted, HintsFetched, HintsRead,
-            HomeReached,
+            HomeReached, ReadHint,
         },
         peer_link::SendRequest,
         storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
@@ -87,8 +88,7 @@ impl HintedHandoffQueue {
         let storage = self.shard.storage();
         match effect {
             DeliveryEffect::Fetch { after, aged } => {
-                let age_min = if aged { AGE_MAX } else { Duration::ZERO };
-                storage.tell(FetchHints { home, after, limit: BATCH_MAX, age_min });
+                storage.tell(FetchHints { home, after, limit: BATCH_MAX, aged });
             }
             // Each home that took the record has noted it in the same step, on its own disk.
             DeliveryEffect::NoteDirty(key) => self.feed(home, DeliveryEvent::DirtyNoted(key)),
@@ -101,7 +101,7 @@ impl HintedHandoffQueue {
 
     /// Sends a record, to be acknowledged when it is on the receiver's disk; false if there is no
     /// way to the receiver.
-    fn hand(&self, record: Bytes, read: &HintsRead, handed: Handed) -> bool {
+    fn hand(&self, record: Bytes, generation: Generation, handed: Handed) -> bool {
         let commons = &self.shard.commons;
         let cluster = commons.cluster.load();
         let key = handed.key.clone();
@@ -111,7 +111,7 @@ impl HintedHandoffQueue {
             properties: cluster.buckets.get(key.bucket()).map(|register| register.version),
             key,
             record,
-            generation: read.generation,
+            generation,
             // Another home takes it over: it owes it to the one that is away from now on.
             stands_in_for: Some(handed.home).filter(|home| *home != handed.to),
             durable: true,
@@ -206,13 +206,13 @@ impl Handler<Told<HintsFetched>> for HintedHandoffQueue {
     type Result = ();
 
     fn handle(&mut self, told: Told<HintsFetched>, _: &mut Self::Context) {
-        let (HintsFetched { home, after, hints }, _handling) = self.me.open(told);
+        let (HintsFetched { home, after, aged, hints }, _handling) = self.me.open(told);
         let due = |(key, bytes)| {
             let others = self.others_up(home, &key).into_iter().collect();
             Due { key, bytes, others }
         };
         let hints = hints.into_iter().map(due).collect();
-        self.feed(home, DeliveryEvent::Fetched { after, hints });
+        self.feed(home, DeliveryEvent::Fetched { after, aged, hints });
     }
 }
 
@@ -220,11 +220,10 @@ impl Handler<Told<HintsRead>> for HintedHandoffQueue {
     type Result = ();
 
     fn handle(&mut self, told: Told<HintsRead>, _: &mut Self::Context) {
-        let (mut read, _handling) = self.me.open(told);
-        let (home, to) = (read.home, read.to);
-        for (key, record) in std::mem::take(&mut read.records) {
-            let sent = record.is_some_and(|(record, digest)| {
-                self.hand(record, &read, Handed { home, to, key: key.clone(), digest })
+        let (HintsRead { home, to, records }, _handling) = self.me.open(told);
+        for (key, record) in records {
+            let sent = record.is_some_and(|ReadHint { record, digest, generation }| {
+                self.hand(record, generation, Handed { home, to, key: key.clone(), digest })
             });
             if !sent {
                 self.feed(home, DeliveryEvent::Failed { from: to, key });
@@ -239,6 +238,10 @@ impl Handler<Told<HandedOver>> for HintedHandoffQueue {
     fn handle(&mut self, told: Told<HandedOver>, _: &mut Self::Context) {
         let (HandedOver { handed, reply }, _handling) = self.me.open(told);
         let Handed { home, to: from, key, digest } = handed;
+        if let PeerReply::Outdated(fence) = reply {
+            // It is read again under a later generation, or set aside.
+            self.shard.meet(&key, fence);
+        }
         let event = if reply == PeerReply::Stored {
             DeliveryEvent::Acknowledged { from, key, digest }
         } else {

@@ -85,6 +85,7 @@ mod cuts;
 mod deadline_wheel;
 pub mod environment;
 pub mod events;
+mod fence_file;
 mod front;
 mod gossip_membership;
 mod handle;
@@ -100,6 +101,8 @@ mod peer_link;
 #[cfg(feature = "simulation")]
 mod planted;
 mod read_repairer;
+mod reap_reports;
+mod reaper;
 mod register_file;
 mod register_refusals;
 mod replica_trees;

@@ -20,6 +20,7 @@ use crate::{
         gossip_membership::PeerMet,
         hinted_handoff_queue::HomeReached,
         peer_link::{DialFailed, FramesArrived, LinkDown, LinkUp, SendControl},
+        reaper::PeerShardReached,
     },
     peer_link::{Peer, PeerLink},
     shard::Shard,
@@ -130,6 +131,9 @@ impl Shard {
         };
         if let Some(worker) = self.anti_entropy() {
             worker.tell(LinkChanged { peer, up });
+        }
+        if let (true, Some(reaper)) = (up, self.reaper()) {
+            reaper.tell(PeerShardReached { peer });
         }
         if let (true, Some(queue)) = (up, self.handoff()) {
             queue.tell(HomeReached { node: peer.0 });

@@ -20,6 +20,7 @@ use crate::{
     commons::{Birth, Commons, Ending, Phase},
     environment::Environment,
     events::{ANTI_ENTROPY, MEMBERSHIP, STORAGE},
+    fence_file::FenceFile,
     front::Front,
     gossip_membership::GossipMembership,
     handle::NodeHandle,
@@ -28,6 +29,7 @@ use crate::{
     messages::{front::CloseEndpoint, gossip_membership::LeaveCluster, storage_shard::CloseShard},
     peer_link::Peer,
     read_repairer::ReadRepairer,
+    reaper::Reaper,
     register_file::RegisterFile,
     ring_manager::RingManager,
     settings::Settings,
@@ -37,7 +39,7 @@ use crate::{
         disk::DiskLock,
         log::{LogEngine, LogSettings},
     },
-    storage_shard::{OpenEngine, Opened, StorageShard},
+    storage_shard::{OpenEngine, Opened, OpenedFences, StorageShard},
     supervision::{BackoffPolicy, Guardian, NodeSupervisor},
     transport::{Binding, TransportError},
     wire::HeaderTooLong,
@@ -89,6 +91,7 @@ struct Doors {
     front: ActorRef<Front>,
     storage: ActorRef<StorageShard>,
     worker: ActorRef<AntiEntropyWorker>,
+    reaper: ActorRef<Reaper>,
 }
 
 impl Node {
@@ -162,15 +165,18 @@ impl Node {
             doors.push(is_open.await.map_err(|_| StartError::ShardEnded { shard })??);
             shards.push((go, is_bound));
         }
-        let (mut fronts, mut storages, mut workers) = (Vec::new(), Vec::new(), Vec::new());
-        for Doors { front, storage, worker } in doors {
+        let (mut fronts, mut storages) = (Vec::new(), Vec::new());
+        let (mut workers, mut reapers) = (Vec::new(), Vec::new());
+        for Doors { front, storage, worker, reaper } in doors {
             fronts.push(front);
             storages.push(storage);
             workers.push(worker);
+            reapers.push(reaper);
         }
         let first = self.commons.fronts.set(fronts).is_ok()
             && self.commons.storages.set(storages).is_ok()
-            && self.commons.workers.set(workers).is_ok();
+            && self.commons.workers.set(workers).is_ok()
+            && self.commons.reapers.set(reapers).is_ok();
         debug_assert!(first, "a node starts once");
         for (shard, (go, is_bound)) in (0..).zip(shards) {
             let _ = go.send(());
@@ -324,7 +330,10 @@ fn open_shard(shard: &Rc<Shard>) -> Result<Doors, StartError> {
         ReadRepairer::new(me, Rc::clone(shard))
     });
     shard.set_read_repairer(repairer);
-    Ok(Doors { front, storage, worker })
+    let reaper =
+        shard.start_child(Reaper::NAME, String::new(), |me| Reaper::new(me, Rc::clone(shard)));
+    shard.set_reaper(reaper.clone());
+    Ok(Doors { front, storage, worker, reaper })
 }
 
 fn log_opener(shard: &Shard) -> OpenEngine {
@@ -344,7 +353,10 @@ fn log_opener(shard: &Shard) -> OpenEngine {
         if let Some(reason) = ledger.lost {
             info!(target: ANTI_ENTROPY, node = commons.name(), shard = index, reason, "incomplete until it is compared with the other homes");
         }
-        Ok::<_, StorageError>(Opened { engine: Box::new(engine) as Box<dyn Engine>, ledger })
+        let file = FenceFile::new(Arc::clone(&environment.disk), &directory);
+        let fences = OpenedFences { fences: file.read()?, file };
+        let engine = Box::new(engine) as Box<dyn Engine>;
+        Ok::<_, StorageError>(Opened { engine, ledger, fences })
     })
 }
 

@@ -12,6 +12,7 @@ use crate::{
     hinted_handoff_queue::HintedHandoffQueue,
     peer_link::PeerLink,
     read_repairer::ReadRepairer,
+    reaper::Reaper,
     ring_manager::RingManager,
     storage_shard::StorageShard,
     supervision::NodeSupervisor,
@@ -39,7 +40,7 @@ macro_rules! panics_on_demand {
 }
 
 panics_on_demand!(Coordinator Front GossipMembership PeerLink RingManager StorageShard);
-panics_on_demand!(AntiEntropyWorker HintedHandoffQueue NodeSupervisor ReadRepairer);
+panics_on_demand!(AntiEntropyWorker HintedHandoffQueue NodeSupervisor ReadRepairer Reaper);
 
 impl Handler<Told<PlantPanicIn>> for Front {
     type Result = ();
@@ -52,6 +53,7 @@ impl Handler<Told<PlantPanicIn>> for Front {
                     link.tell(PlantPanic);
                 }
             }
+            Reaper::NAME => self.shard.reaper().into_iter().for_each(plant),
             HintedHandoffQueue::NAME => self.shard.handoff().into_iter().for_each(plant),
             ReadRepairer::NAME => plant(self.shard.read_repairer()),
             Coordinator::NAME => self.shard.lease().tell(PlantPanic),
@@ -70,7 +72,7 @@ where
 impl NodeHandle {
     /// The actors in which [`NodeHandle::plant_panic`] can plant one and that get up again; the
     /// `NodeSupervisor` is another, and does not.
-    pub const ACTORS: [&'static str; 9] = [
+    pub const ACTORS: [&'static str; 10] = [
         AntiEntropyWorker::NAME,
         Coordinator::NAME,
         Front::NAME,
@@ -78,6 +80,7 @@ impl NodeHandle {
         HintedHandoffQueue::NAME,
         PeerLink::NAME,
         ReadRepairer::NAME,
+        Reaper::NAME,
         RingManager::NAME,
         StorageShard::NAME,
     ];

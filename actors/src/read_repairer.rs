@@ -110,7 +110,8 @@ impl Handler<Told<RepairRecord>> for ReadRepairer {
 
     fn handle(&mut self, told: Told<RepairRecord>, _: &mut Self::Context) {
         let (RepairRecord { home, key, record, conflict }, _handling) = self.me.open(told);
-        let (now, busy) = (self.shard.commons.environment.clock.now(), self.shard.is_busy());
+        let (now, busy) =
+            (self.shard.commons.environment.clock.now(), self.shard.leisure().is_over());
         let counts = &self.shard.commons.read_repairs;
         match self.repairs.offer(now, (home, &key), &record, conflict, busy) {
             Offered::Send => self.send(home, key, &record),

@@ -10,6 +10,7 @@ mod scrub;
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
+    sync::atomic::Ordering,
 };
 
 use actix::{Context, Handler};
@@ -352,6 +353,7 @@ impl Handler<Told<ExamineTrees>> for StorageShard {
         self.write_batch();
         let cluster = self.shard.commons.cluster.load();
         let answer = self.trees.answer(self.engine.as_ref(), &cluster, &question);
+        self.show_size(&question);
         reply.answer(answer.map_or(PeerReply::Failed(Failure::Refused), PeerReply::Trees));
     }
 }
@@ -374,6 +376,17 @@ impl Handler<Told<BuildTrees>> for StorageShard {
             debug!(target: STORAGE, shard = self.shard.index, bytes = self.trees.trees.memory_bytes(), "trees built");
         } else {
             self.me.tell(BuildTrees);
+        }
+    }
+}
+
+impl StorageShard {
+    /// Shows what the trees take, as often as their roots are compared.
+    fn show_size(&self, question: &TreeQuestion) {
+        let shown = self.shard.commons.tree_bytes.get(usize::from(self.shard.index));
+        if let (TreeQuestion::Roots(_) | TreeQuestion::Compare(_), Some(shown)) = (question, shown)
+        {
+            shown.store(self.trees.trees.memory_bytes() as u64, Ordering::Relaxed);
         }
     }
 }

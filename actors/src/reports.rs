@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::anti_entropy_report::{
     AntiEntropyReport, DivergedReport, PeerSyncReport, ReadRepairReport, ScrubReport,
 };
+pub use crate::reap_reports::{AsideReport, BlockedReport, ReapReport};
 use crate::{
     commons::{Commons, Phase},
     completeness::yet_to_compare,

@@ -2,12 +2,18 @@
 
 use std::{
     cell::{OnceCell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
 };
 
 use actix::{Actor, Context, Supervised};
-use henge_kernel::{coordination::hedge::Hedging, id::NodeId, key::PartitionId};
+use henge_kernel::{
+    coordination::hedge::Hedging,
+    id::NodeId,
+    key::{Key, PartitionId},
+    reaping::Fence,
+};
 
 use crate::{
     actor_ref::ActorRef,
@@ -19,10 +25,11 @@ use crate::{
     deadline_wheel::DeadlineWheel,
     hinted_handoff_queue::HintedHandoffQueue,
     links::Links,
-    messages::gossip_membership::StorageSampled,
+    messages::{gossip_membership::StorageSampled, storage_shard::MeetFences},
     meter::Meter,
     peer_link::PeerLink,
     read_repairer::ReadRepairer,
+    reaper::Reaper,
     storage_shard::StorageShard,
     supervision::{Child, Guardian},
     transport::Link,
@@ -45,7 +52,10 @@ pub struct Shard {
     pub tails: Arc<Admission>,
     /// The door for answers that wait until their clients have read what was sent before.
     pub unread: Arc<Admission>,
+    /// How far it is in each partition that was ever reaped, as its storage shows it.
+    pub fences: RefCell<BTreeMap<PartitionId, Fence>>,
     storage: OnceCell<ActorRef<StorageShard>>,
+    reaper: OnceCell<ActorRef<Reaper>>,
     handoff: OnceCell<ActorRef<HintedHandoffQueue>>,
     anti_entropy: OnceCell<ActorRef<AntiEntropyWorker>>,
     read_repairer: OnceCell<ActorRef<ReadRepairer>>,
@@ -100,7 +110,9 @@ impl Shard {
             wheel,
             links: Links::default(),
             hedging: RefCell::default(),
+            fences: RefCell::default(),
             storage: OnceCell::new(),
+            reaper: OnceCell::new(),
             handoff: OnceCell::new(),
             anti_entropy: OnceCell::new(),
             read_repairer: OnceCell::new(),
@@ -143,6 +155,28 @@ impl Shard {
     /// The shard's storage.
     pub fn storage(&self) -> &ActorRef<StorageShard> {
         self.storage.get().unwrap_or_else(|| unreachable!("the storage is started first"))
+    }
+
+    /// How far the shard is in a partition.
+    pub fn fence(&self, partition: PartitionId) -> Fence {
+        self.fences.borrow().get(&partition).copied().unwrap_or_default()
+    }
+
+    /// A member has refused what was read here of a key, and says how far it is.
+    pub fn meet(&self, key: &Key, fence: Fence) {
+        let partition = key.token().partition(self.commons.cluster.load().ring.partitions());
+        self.storage().tell(MeetFences { from: None, fences: vec![(partition, fence)] });
+    }
+
+    /// Names the shard's reaper, once.
+    pub fn set_reaper(&self, reaper: ActorRef<Reaper>) {
+        let first = self.reaper.set(reaper).is_ok();
+        debug_assert!(first, "a shard has one reaper");
+    }
+
+    /// The shard's reaper, once it is started.
+    pub fn reaper(&self) -> Option<&ActorRef<Reaper>> {
+        self.reaper.get()
     }
 
     /// Names who sends the shard's read repairs, once.

@@ -6,41 +6,51 @@
 //! Writes gather while the mailbox is drained and go out in one write(2); only then are their
 //! answers sent, so that no dot leaves the shard before its record is written.
 
+mod aside;
 mod batch;
 mod durable;
+mod fences;
+mod graves;
 mod hints;
+mod minting;
+mod reaping;
 mod standing;
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
     anti_entropy::Trust,
-    causality::{Conflict, Minter, Record, RecordLimits, Stamp, Write},
-    coordination::{Failure, Generation},
+    causality::{Conflict, Minter, Record},
+    coordination::Failure,
     handoff::HintIndex,
     id::{NodeId, ShardUid},
     key::{Key, Token},
+    reaping::Fence,
     time::Instant,
 };
 use tracing::{error, warn};
 
+pub use self::fences::OpenedFences;
 use self::{
     batch::{Answer, Batch, Encoded, Waiting, refusal, stored_digest},
     durable::Awaited,
+    fences::Fencing,
+    graves::{Graves, WalkGraves},
     standing::Standing,
 };
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
+    fence_file::Kept,
     gossip_membership::SAMPLE,
     ledger_file::OpenedLedger,
     messages::storage_shard::{CloseShard, MintRecord, ReadRecord, StoreRecord},
     replica_trees::{BuildTrees, ReplicaTrees, SCRUB_EVERY},
     shard::Shard,
     storage::{Change, Engine, Sequence, StorageError, memory::MemoryEngine},
-    wire::{Minted, PeerReply},
+    wire::PeerReply,
 };
 
 /// Opens the shard's engine, at the start and after a fall. Entries of the ledger are numbered
@@ -53,10 +63,10 @@ pub struct Opened {
     pub engine: Box<dyn Engine>,
     /// What may be missing in it.
     pub ledger: OpenedLedger,
+    /// How far its partitions have been reaped.
+    pub fences: OpenedFences,
 }
 
-/// How often each partition has been reaped. Nothing reaps yet.
-const GENERATION: Generation = Generation(0);
 /// A batch is written when it holds this many bytes, even if the mailbox is not empty.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -70,6 +80,8 @@ pub struct StorageShard {
     /// What may be missing here: writes count, answers to reads do not, until the other homes have
     /// been asked.
     standing: Standing,
+    fencing: Fencing,
+    graves: Graves,
     minter: Minter,
     /// What is kept for homes that are away: a mirror of the marks in the log.
     hints: HintIndex,
@@ -101,10 +113,11 @@ impl StorageShard {
 
     /// Draws this run's uid.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, open: OpenEngine, opened: Opened) -> Self {
-        let Opened { engine, ledger } = opened;
+        let Opened { engine, ledger, fences } = opened;
         let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
         let hints = hints::rebuild(&shard, engine.as_ref());
         let trees = ReplicaTrees::new(&shard.commons, shard.index);
+        let graves = Graves::new(&shard.commons, shard.index);
         Self {
             me,
             shard,
@@ -112,6 +125,8 @@ impl StorageShard {
             engine,
             trees,
             standing: Standing::new(ledger),
+            fencing: Fencing::new(fences),
+            graves,
             minter,
             hints,
             batch: Batch::default(),
@@ -174,13 +189,17 @@ impl StorageShard {
         let trust = self.trust(token, &request.key);
         let complete = trust == Trust::Whole;
         self.write_if_waiting(token);
+        let Kept { fence: Fence { generation, .. }, clearing, .. } =
+            self.fencing.kept(self.partition_of(token));
+        if clearing {
+            return Ok(PeerReply::Failed(Failure::Refused));
+        }
         let Some(payload) = self.engine.get(token, &request.key)? else {
             return Ok(PeerReply::Nothing { complete });
         };
         let corrupt =
             |_| StorageError::Corrupt { key: request.key.clone(), detail: "it does not decode" };
-        let (record, generation) =
-            (Record::replicated_part(&payload).map_err(corrupt)?, GENERATION);
+        let record = Record::replicated_part(&payload).map_err(corrupt)?;
         if trust == Trust::Quarantined {
             return Ok(PeerReply::Quarantined { record, generation });
         }
@@ -192,67 +211,14 @@ impl StorageShard {
         Ok(PeerReply::Found { record, generation, complete })
     }
 
-    fn mint(&mut self, request: MintRecord) {
-        if self.closed || self.is_outdated(&request) {
-            return request.reply.answer(PeerReply::Failed(Failure::Refused));
-        }
-        let MintRecord { key, context, content, write_id, expires_at, .. } = request;
-        let MintRecord { stands_in_for, conflict, limits, reply, .. } = request;
-        let token = key.token();
-        let Loaded { mut record, payload: before } = match self.load_to_write(token, &key) {
-            Ok(loaded) => loaded,
-            Err(error) => return reply.answer(refusal(&error)),
-        };
-        let wall = self.shard.commons.environment.clock.wall();
-        let reaped_stamp = Stamp::default();
-        let write =
-            Write { context, content, write_id, expires_at, wall, reaped_stamp, conflict, limits };
-        let written = match record.write_once(&mut self.minter, write) {
-            Ok(written) => written,
-            Err(refused) => return reply.answer(PeerReply::Refused(refused.into())),
-        };
-        if written.amnesia {
-            warn!(target: STORAGE, shard = self.shard.index, "amnesia: a right was outrun");
-        }
-        if written.minted && written.versions >= RecordLimits::default().versions_warn {
-            warn!(target: STORAGE, shard = self.shard.index, siblings = written.versions, "a key has many siblings");
-        }
-        let marked = stands_in_for.is_some_and(|home| record.mark(home));
-        let mut payload = Vec::new();
-        record.encode_own(&mut payload);
-        let own = payload.len();
-        let digest = record.encode_replicated(&mut payload);
-        let encoded = Bytes::copy_from_slice(&payload[own..]);
-        if self.is_full_of_hints(stands_in_for, &key, payload.len()) {
-            return reply.answer(hints::NO_ROOM);
-        }
-        let (changed, kept_for) = (written.minted || marked, record.marks().to_vec());
-        let generation = GENERATION;
-        let digests = (stored_digest(before), Some(digest));
-        let record = Arc::new(record);
-        let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
-        if changed {
-            let answer = Answer { to: reply, says: answer, durable: false };
-            self.enqueue(Waiting::record(token, key, (payload, digests), kept_for), Some(answer));
-        } else {
-            reply.answer(answer);
-        }
-    }
-
-    /// Whether the write was planned under an `n` or `conflict` that are no longer sure: a bucket
-    /// gets its own only as long as no member holds data of it, so none may come in behind that.
-    fn is_outdated(&self, request: &MintRecord) -> bool {
-        let cluster = self.shard.commons.cluster.load();
-        let bucket = request.key.bucket();
-        cluster.examined.iter().any(|examined| examined == bucket)
-            || cluster.buckets.compare(bucket, request.properties).refused
-    }
-
     fn store(&mut self, request: StoreRecord) {
-        if self.closed || request.generation < GENERATION {
+        if self.closed {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
         let token = request.key.token();
+        if let Some(barred) = self.bar(self.partition_of(token), request.generation) {
+            return request.reply.answer(barred);
+        }
         let incoming = match Record::decode_replicated(&request.record) {
             Ok(incoming) => incoming,
             Err(error) => {
@@ -277,21 +243,21 @@ impl StorageShard {
             {
                 reply.answer(PeerReply::Failed(Failure::Refused));
             }
-            Some((written, kept_for)) => {
+            Some((written, record)) => {
                 let answer = Answer { to: reply, says, durable };
-                self.enqueue(Waiting::record(token, key, written, kept_for), Some(answer));
+                self.enqueue(Waiting::record(key, &record, written), Some(answer));
             }
         }
     }
 
-    /// The stored form of the merged record, and for whom it is kept; `None` if it was all known.
+    /// The stored form of the merged record, and the record; `None` if it was all known.
     fn merged(
         &self,
         Loaded { mut record, payload: before }: Loaded,
         incoming: &Record,
         conflict: Conflict,
         stands_in_for: Option<NodeId>,
-    ) -> Option<(Encoded, Vec<NodeId>)> {
+    ) -> Option<(Encoded, Record)> {
         let merged = record.merge_once(incoming, conflict);
         let marked = stands_in_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
@@ -304,7 +270,7 @@ impl StorageShard {
             let mut payload = Vec::new();
             let digest = record.encode_stored(&mut payload);
             let after = (!record.is_nothing()).then_some(digest);
-            ((payload, (stored_digest(before), after)), record.marks().to_vec())
+            ((payload, (stored_digest(before), after)), record)
         })
     }
 
@@ -342,8 +308,9 @@ impl StorageShard {
         match self.engine.append(&changes) {
             Ok(_) => {
                 let cluster = self.shard.commons.cluster.load();
-                for Waiting { token, key, digests, .. } in &writes {
+                for Waiting { token, key, digests, due, .. } in &writes {
                     self.trees.note(&cluster, key, *token, *digests);
+                    self.graves.note(token.partition(cluster.ring.partitions()), key, *due);
                 }
                 self.index_hints(writes);
                 for answer in answers {
@@ -380,7 +347,10 @@ impl Actor for StorageShard {
         context.run_interval(SAMPLE, |shard, _| shard.tell_sample());
         self.settle(false);
         self.judge();
+        self.publish_fences();
+        self.clear_again();
         self.me.tell(BuildTrees);
+        self.me.tell(WalkGraves);
     }
 }
 
@@ -393,7 +363,7 @@ impl Supervised for StorageShard {
             // The old engine holds the lock of its directory: it goes before the new one comes.
             self.engine = Box::new(MemoryEngine::new());
             match (self.open)(self.standing.ledger.number()) {
-                Ok(Opened { engine, ledger }) => {
+                Ok(Opened { engine, ledger, .. }) => {
                     (self.engine, self.standing) = (engine, Standing::new(ledger));
                 }
                 Err(error) => panic!("the log does not open again: {error}"),
@@ -405,6 +375,8 @@ impl Supervised for StorageShard {
         self.batch = Batch::default();
         self.awaited.clear();
         self.trees = ReplicaTrees::new(&self.shard.commons, self.shard.index);
+        self.graves = Graves::new(&self.shard.commons, self.shard.index);
+        self.fencing.reopen();
         self.syncing = false;
         self.tell_hinted();
         self.tell_ledger(true);

@@ -142,6 +142,8 @@ mod tests {
             questions: 0,
             mended: 21,
             bytes: 0,
+            traffic_bytes: 0,
+            tree_bytes: 0,
             clashes: 0,
             incomplete: 2,
             quarantined: 1,

@@ -195,6 +195,7 @@ fn read_storage(reader: &mut Reader<'_>) -> StorageSettings {
     StorageSettings {
         segment_bytes: reader.size("storage.segment_bytes", default.segment_bytes),
         sync_interval: reader.span("storage.sync_interval", default.sync_interval),
+        tombstone_min_age: reader.span("storage.tombstone_min_age", default.tombstone_min_age),
     }
 }
 

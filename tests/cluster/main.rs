@@ -15,6 +15,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests wait on the machine's own clock")]
 
 #[path = "../support/processes.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
 mod processes;
 #[path = "../support/requests.rs"]
 mod requests;

@@ -24,6 +24,9 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Within this three nodes form a cluster, and a node starts or stops.
 pub const PROMPTLY: Duration = Duration::from_secs(10);
 
+const HENGE: &str = env!("CARGO_BIN_EXE_henge");
+const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
 /// Looks again and again until there is something to see.
 #[track_caller]
 pub fn until<T>(bound: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -52,10 +55,27 @@ impl Default for Plan {
     }
 }
 
-/// Three nodes: their files, and the processes that run.
+/// Where one node runs.
+#[derive(Clone, Debug)]
+pub struct Site {
+    pub listen: SocketAddr,
+    pub http: SocketAddr,
+    /// Its network namespace, if it is not the one of the test.
+    pub namespace: Option<String>,
+}
+
+impl Site {
+    /// Free ports on loopback; HTTP takes another one at every start.
+    pub fn loopback(shards: u16) -> Self {
+        let http = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { listen: free_udp_ports(shards), http, namespace: None }
+    }
+}
+
+/// Some nodes: their files, and the processes that run.
 pub struct Cluster {
     pub nodes: Vec<ServeNode>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// One node: its file, its log lines, and its process while it runs.
@@ -65,26 +85,37 @@ pub struct ServeNode {
     pub http: SocketAddr,
     pub config: PathBuf,
     log: PathBuf,
+    namespace: Option<String>,
     child: Option<Child>,
 }
 
 impl Cluster {
-    /// Files for the nodes a, b and c.
+    /// Files for the nodes a, b and c on loopback.
     pub fn planned(plan: &Plan) -> Self {
+        let sites: Vec<_> = (0..3).map(|_| Site::loopback(plan.shards)).collect();
+        Self::planned_at(plan, &sites)
+    }
+
+    /// Files for nodes at these places: a, b, c, …
+    pub fn planned_at(plan: &Plan, sites: &[Site]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let names = ["a", "b", "c"];
-        let listen = names.map(|_| free_udp_ports(plan.shards));
-        let layout = names.iter().zip(&listen).map(|(name, listen)| {
+        let sites: Vec<_> = NAMES.iter().copied().zip(sites).collect();
+        let layout = sites.iter().map(|(name, Site { listen, .. })| {
             format!("[[cluster.nodes]]\nname = \"{name}\"\naddress = \"{listen}\"\n")
         });
         let layout: String = layout.collect();
-        let nodes = names.iter().zip(&listen).map(|(name, listen)| {
-            let node = ServeNode::planned(name, directory.path());
-            let text = config(directory.path(), name, *listen, &layout, plan);
+        let nodes = sites.iter().map(|(name, site)| {
+            let mut node = ServeNode::planned(name, directory.path());
+            node.namespace.clone_from(&site.namespace);
+            let text = config(directory.path(), name, site, &layout, plan);
             fs::write(&node.config, text).unwrap();
             node
         });
-        Self { nodes: nodes.collect(), _directory: directory }
+        let nodes = nodes.collect();
+        if sites.iter().any(|(_, site)| !site.listen.ip().is_loopback()) {
+            issue_certificates(directory.path(), &sites);
+        }
+        Self { nodes, directory }
     }
 
     /// All three run and are ready.
@@ -103,6 +134,11 @@ impl Cluster {
             node.learn_address();
         }
         self.wait_ready();
+    }
+
+    /// Where the certificates are.
+    pub fn tls_dir(&self) -> PathBuf {
+        self.directory.path().join("tls")
     }
 
     pub fn wait_ready(&self) {
@@ -147,12 +183,21 @@ impl ServeNode {
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
             config: directory.join(format!("{name}.toml")),
             log: directory.join(format!("{name}.log")),
+            namespace: None,
             child: None,
         }
     }
 
     fn spawn(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_henge"));
+        let mut command = match &self.namespace {
+            None => Command::new(HENGE),
+            Some(namespace) => {
+                // Becomes the node, under the same process id.
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, HENGE]);
+                command
+            }
+        };
         command.args(["serve", "--allow-faults", "--json", "--config"]).arg(&self.config);
         self.spawn_as(command);
     }
@@ -230,6 +275,13 @@ impl ServeNode {
         self.faults(&cut);
     }
 
+    /// Lets nothing go from this node to `peers`; what they send still arrives.
+    #[track_caller]
+    pub fn cut_one_way(&self, peers: &[&str]) {
+        let cut = serde_json::json!({ "cut": peers, "one_way": true });
+        self.faults(&cut);
+    }
+
     #[track_caller]
     pub fn heal(&self) {
         self.faults(&serde_json::json!({ "heal": true }));
@@ -261,16 +313,33 @@ pub fn expect(request: &Request, status: u16) -> Response {
     response
 }
 
-fn config(directory: &Path, name: &str, listen: SocketAddr, layout: &str, plan: &Plan) -> String {
+fn config(directory: &Path, name: &str, site: &Site, layout: &str, plan: &Plan) -> String {
     let Plan { shards, more } = plan;
-    let directory = directory.display();
+    let Site { listen, http, .. } = site;
+    let (directory, on_loopback) = (directory.display(), listen.ip().is_loopback());
     format!(
         "[node]\nname = \"{name}\"\nlisten = \"{listen}\"\nshards = {shards}\n\
          data_dir = \"{directory}/{name}\"\n\
-         [http]\nlisten = \"127.0.0.1:0\"\n\
-         [tls]\ndir = \"{directory}/tls\"\ngenerate = true\n\
-         [cluster]\nname = \"test\"\n{layout}{more}"
+         [http]\nlisten = \"{http}\"\nallow_remote_without_auth = {remote}\n\
+         [tls]\ndir = \"{directory}/tls\"\ngenerate = {on_loopback}\n\
+         [cluster]\nname = \"test\"\n{layout}{more}",
+        remote = !on_loopback,
     )
+}
+
+/// As an operator makes them for nodes on hosts of their own.
+fn issue_certificates(directory: &Path, sites: &[(&str, &Site)]) {
+    let tls = |arguments: &[&str]| {
+        let mut command = Command::new(HENGE);
+        command.args(["tls", arguments[0], "--cluster", "test", "--dir"]);
+        command.arg(directory.join("tls")).args(&arguments[1..]);
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {done:?}");
+    };
+    tls(&["init"]);
+    for (name, site) in sites {
+        tls(&["issue", "--node", name, "--san", &site.listen.ip().to_string()]);
+    }
 }
 
 /// A run of free ports that no other cluster of this process was given.

@@ -46,6 +46,7 @@ fn actors_are_shown_in_numbers() {
         "StorageShard",
         "HintedHandoffQueue",
         "ReadRepairer",
+        "Reaper",
         "Coordinator",
     ] {
         assert!(actors.iter().any(|actor| actor["actor"] == name), "{name}: {actors:?}");
@@ -72,6 +73,19 @@ fn hints_are_shown_and_handed_over_on_demand() {
     let reply = call(single.http(), "POST", "/v1/admin/handoff", &json_type, b"");
     assert_eq!(reply.status, 204);
     assert_eq!(get(single.http(), "/v1/admin/handoff").status, 405);
+}
+
+#[test]
+fn what_is_deleted_is_reaped_on_demand() {
+    let single = Single::start();
+    put(single.http(), "/v1/kv/b/k", "x");
+    let context = get(single.http(), "/v1/kv/b/k").context();
+    call(single.http(), "DELETE", "/v1/kv/b/k", &[("Henge-Context", &context)], b"");
+    let report = call(single.http(), "POST", "/v1/admin/reap", &[], b"").json();
+    assert_eq!((&report["reaped"], &report["blocked"]), (&json!(1), &json!([])));
+    let replica = get(single.http(), "/v1/admin/replica/b/k").json();
+    assert_eq!((&replica["versions"], &replica["digest"]), (&json!([]), &json!(null)));
+    assert_eq!(get(single.http(), "/v1/admin/reap").json()["rounds"], 1);
 }
 
 #[test]

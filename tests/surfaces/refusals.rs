@@ -162,6 +162,7 @@ fn unknown_repeated_and_malformed_parameters_are_refused() {
         REPLICA,
         "/v1/admin/actors",
         "/v1/admin/anti-entropy",
+        "/v1/admin/reap",
         "/ready",
     ] {
         get(http, &format!("{path}?x=1")).refuses("x");

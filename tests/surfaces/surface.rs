@@ -57,6 +57,7 @@ fn a_wrong_method_is_a_problem_that_names_the_right_ones() {
         ("PUT", "/v1/admin/replica/b/k", "GET, HEAD"),
         ("POST", "/v1/admin/actors", "GET, HEAD"),
         ("PUT", "/v1/admin/anti-entropy", "GET, HEAD, POST"),
+        ("DELETE", "/v1/admin/reap", "GET, HEAD, POST"),
         ("GET", "/v1/admin/faults", "POST"),
         ("POST", "/health", "GET, HEAD"),
         ("POST", "/ready", "GET, HEAD"),

@@ -97,6 +97,7 @@ impl AntiEntropyWorker {
         self.tickets += 1;
         let deadline = self.now().after(PATIENCE);
         let run = self.drivers.get(&peer).map_or(0, |driver| driver.run);
+        self.track(&asked, true);
         self.waiting.insert(self.tickets, Waiting { peer, run, deadline, asked });
         (deadline, ReplyTo::worker(self.me.clone(), self.tickets))
     }
@@ -170,7 +171,7 @@ impl AntiEntropyWorker {
     /// What was asked is answered. Mending counts its keys whatever exchange they belong to.
     pub(super) fn on_answer(&mut self, waiting: Waiting, reply: PeerReply) {
         let Waiting { peer, run, asked, .. } = waiting;
-        self.mending -= u64::from(matches!(asked, Asked::Mend(_)));
+        self.track(&asked, false);
         if self.drivers.get(&peer).is_none_or(|driver| driver.run != run) {
             return self.mend_more();
         }

@@ -1,12 +1,15 @@
 //! One key that is not the same here and there: both records are read, and each side is sent what
 //! it lacks.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use henge_kernel::{
     anti_entropy::exchange::ExchangeEvent,
     causality::{Conflict, Record},
     coordination::{Failure, Generation},
     key::Key,
+    reaping::Fence,
     time::Instant,
 };
 use tracing::{error, warn};
@@ -15,10 +18,15 @@ use super::{AntiEntropyWorker, exchanging::Asked};
 use crate::{
     events::ANTI_ENTROPY,
     links::PeerShard,
-    messages::storage_shard::{ReadRecord, StoreRecord},
-    wire::{PeerReply, PeerRequest},
+    messages::{
+        peer_link::SendRequest,
+        storage_shard::{ReadRecord, StoreRecord},
+    },
+    wire::{FenceQuestion, PeerReply, PeerRequest},
 };
 
+/// How long a peer may take to hear that it is behind; it will be told again.
+const TELL: Duration = Duration::from_secs(2);
 /// The part of the places of a shard's clients that mending may take at a peer: an eighth.
 const MENDS_PART: u64 = 8;
 
@@ -65,7 +73,7 @@ impl AntiEntropyWorker {
         let now = self.now();
         let places = u64::from(self.shard.commons.settings.limits.requests_in_flight_max);
         let most = self.leisure.share_of(places / MENDS_PART);
-        while self.mending < most && self.may_move(now) {
+        while (self.under_way.len() as u64) < most && self.may_move(now) {
             let Some((peer, batch, key)) = self.next_key() else { return };
             self.read_own(peer, Mend { batch, key, bytes: 0, step: Step::ReadOwn });
         }
@@ -79,17 +87,29 @@ impl AntiEntropyWorker {
     }
 
     fn next_key(&mut self) -> Option<(PeerShard, u64, Key)> {
+        let under_way = &self.under_way;
         self.drivers.iter_mut().find_map(|(peer, driver)| {
-            let (batch, key) = driver.keys.pop_front()?;
+            // What one peer is about to give, the next need not give as well.
+            let (batch, key) = driver.keys.pop_front_if(|(_, key)| !under_way.contains(key))?;
             Some((*peer, batch, key))
         })
     }
 
     fn read_own(&mut self, peer: PeerShard, mend: Mend) {
         let key = mend.key.clone();
-        self.mending += 1;
         let (deadline, reply) = self.ticket(peer, Asked::Mend(mend));
         self.shard.storage().tell(ReadRecord { key, known: None, deadline, reply });
+    }
+
+    /// A step of mending begins or ends; between two steps of a key nothing else begins.
+    pub(super) fn track(&mut self, asked: &Asked, is_begun: bool) {
+        if let Asked::Mend(mend) = asked {
+            if is_begun {
+                self.under_way.insert(mend.key.clone());
+            } else {
+                self.under_way.remove(&mend.key);
+            }
+        }
     }
 
     fn read_theirs(&mut self, peer: PeerShard, mend: Mend, own: Option<Held>) {
@@ -102,7 +122,6 @@ impl AntiEntropyWorker {
     fn store_here(&mut self, peer: PeerShard, mend: Mend, theirs: Held, then: Option<Held>) {
         let Held { bytes: record, generation, .. } = theirs;
         let (key, conflict) = (mend.key.clone(), self.conflict(&mend.key));
-        self.mending += 1;
         let asked = Asked::Mend(Mend { step: Step::StoreHere(then), ..mend });
         let (deadline, reply) = self.ticket(peer, asked);
         let (stands_in_for, durable) = (None, false);
@@ -130,7 +149,6 @@ impl AntiEntropyWorker {
     }
 
     fn ask(&mut self, peer: PeerShard, request: PeerRequest, mend: Mend) {
-        self.mending += 1;
         self.ask_peer(peer, request, Asked::Mend(mend));
     }
 
@@ -141,6 +159,9 @@ impl AntiEntropyWorker {
 
     pub(super) fn on_mend_answer(&mut self, peer: PeerShard, mut mend: Mend, reply: PeerReply) {
         let stored = matches!(reply, PeerReply::Stored);
+        if let PeerReply::Outdated(fence) = reply {
+            self.on_outdated(peer, &mend, fence);
+        }
         let step = std::mem::replace(&mut mend.step, Step::ReadOwn);
         match (step, read(reply)) {
             (_, Read::Lost) => self.feed(peer, ExchangeEvent::Failed),
@@ -163,6 +184,20 @@ impl AntiEntropyWorker {
             }
         }
         self.mend_more();
+    }
+
+    /// One side has promised what the other does not know of: that one is told, and this key comes
+    /// with the next comparison.
+    fn on_outdated(&mut self, peer: PeerShard, mend: &Mend, fence: Fence) {
+        if !matches!(mend.step, Step::StoreHere(_)) {
+            return self.shard.meet(&mend.key, fence);
+        }
+        let partition =
+            mend.key.token().partition(self.shard.commons.cluster.load().ring.partitions());
+        if let Some(link) = self.shard.links.peer(peer) {
+            let request = PeerRequest::Fence(FenceQuestion::Meet { partition, fence });
+            link.tell(SendRequest { request, deadline: self.now().after(TELL), reply: None });
+        }
     }
 
     /// Sends each side what it lacks.

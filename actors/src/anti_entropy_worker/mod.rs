@@ -29,7 +29,7 @@ use henge_kernel::{
         schedule::{ScheduleEffect, ScheduleEvent},
     },
     id::NodeId,
-    key::PartitionId,
+    key::{Key, PartitionId},
     machine::Machine as _,
     time::Instant,
 };
@@ -63,8 +63,8 @@ pub struct AntiEntropyWorker {
     drivers: BTreeMap<PeerShard, Driver>,
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
-    /// Keys that are being mended.
-    mending: u64,
+    /// Keys that are being mended, each with one peer at a time.
+    under_way: BTreeSet<Key>,
     /// How much room the clients of the shard leave for this.
     leisure: Leisure,
     budget: Budget,
@@ -109,7 +109,7 @@ impl AntiEntropyWorker {
             drivers: BTreeMap::new(),
             waiting: BTreeMap::new(),
             tickets: 0,
-            mending: 0,
+            under_way: BTreeSet::new(),
             leisure: Leisure::FULL,
             budget: Budget::new(now, RATE.0, RATE.1),
             debt: 0,

@@ -104,8 +104,25 @@ impl Coordinator {
     }
 
     pub(super) fn on_get_reply(&mut self, node: NodeId, reply: PeerReply) {
-        let event = get_event(node, reply);
+        let event = if self.left_behind(node, &reply) {
+            GetEvent::Failed { node, failure: Failure::Refused }
+        } else {
+            get_event(node, reply)
+        };
         self.run_get(|get, now, effects| get.handle(now, event, effects));
+    }
+}
+
+impl Coordinator {
+    /// Whether a replica shows what every member has promised to be gone: its disk was restored. It
+    /// hears of it from whoever it meets.
+    fn left_behind(&self, node: NodeId, reply: &PeerReply) -> bool {
+        let (Task::Get(getting), PeerReply::Found { generation, .. }) = (&self.task, reply) else {
+            return false;
+        };
+        let cluster = self.shard.commons.cluster.load();
+        let partition = plan::partition_of_key(&cluster, getting.key());
+        node != self.shard.commons.node && *generation < self.shard.fence(partition).finished
     }
 }
 

@@ -7,6 +7,7 @@
 //! The actor decides nothing: it turns messages into events of the kernel's machines, and carries
 //! out their effects. A `lease` counted up at each end tells late answers of an earlier request.
 
+mod fencing;
 mod get;
 mod list;
 mod plan;

@@ -152,7 +152,7 @@ pub fn plan_put(
         sloppy,
         durability,
         return_body: options.return_body,
-        generation: henge_kernel::coordination::Generation::default(),
+        generation: shard.fence(partition_of_key(&cluster, &key)).generation,
         properties: version_of(&cluster, &key),
         key,
     };
@@ -228,7 +228,7 @@ pub fn plan_list(
     (ListPlan { partition, range, deadline, listed: ListedKeys::default() }, request)
 }
 
-/// The partition that a request of a coordinator concerns; it asks nothing about trees.
+/// The partition that a request of a coordinator concerns; it asks nothing about trees or reaping.
 pub fn partition_of(shard: &Shard, request: &PeerRequest) -> Option<PartitionId> {
     let cluster = shard.commons.cluster.load();
     match request {
@@ -237,7 +237,7 @@ pub fn partition_of(shard: &Shard, request: &PeerRequest) -> Option<PartitionId>
         }
         PeerRequest::Write(write) => Some(partition_of_key(&cluster, &write.key)),
         PeerRequest::List { partition, .. } => Some(*partition),
-        PeerRequest::Trees(_) => None,
+        PeerRequest::Trees(_) | PeerRequest::Fence(_) => None,
     }
 }
 

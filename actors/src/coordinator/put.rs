@@ -14,6 +14,7 @@ use henge_kernel::{
     id::NodeId,
     key::Key,
     machine::Machine as _,
+    reaping::Fence,
     time::{Instant, WallMillis},
 };
 
@@ -21,6 +22,7 @@ use tracing::warn;
 
 use super::{
     Coordinator, Task,
+    fencing::PutFencing,
     plan::{self, PutPlan},
 };
 use crate::{
@@ -30,20 +32,25 @@ use crate::{
     messages::{
         anti_entropy_worker::PartitionDirty,
         coordinator::{BeginForwarded, BeginPut, Outcome, ReplyTo},
-        storage_shard::{MintRecord, StoreRecord},
     },
-    wire::{PeerReply, PeerRequest},
+    wire::PeerReply,
 };
 
 /// A write and who waits for it.
 pub(super) struct Putting {
-    plan: PutPlan,
+    pub(super) plan: PutPlan,
     asker: Option<Asker>,
     /// Homes that were sent the record and have not acknowledged it.
-    silent: Vec<NodeId>,
+    pub(super) silent: Vec<NodeId>,
+    pub(super) fencing: PutFencing,
 }
 
 impl Putting {
+    fn new(plan: PutPlan, asker: Asker) -> Self {
+        let (silent, fencing) = (Vec::new(), PutFencing::default());
+        Self { plan, asker: Some(asker), silent, fencing }
+    }
+
     pub(super) fn key(&self) -> &Key {
         &self.plan.write.key
     }
@@ -86,53 +93,26 @@ impl Coordinator {
 
     fn perform_put(&mut self, effect: PutEffect) {
         let Task::Put(putting) = &mut self.task else { return };
-        let Putting { plan, asker, silent } = putting.as_mut();
         match effect {
             PutEffect::Mint { stands_in_for } => {
-                let mint = MintRecord {
-                    key: plan.write.key.clone(),
-                    context: plan.write.context.clone(),
-                    content: plan.write.content.clone(),
-                    write_id: plan.write.write_id,
-                    expires_at: plan.write.expires_at,
-                    stands_in_for,
-                    properties: plan.write.properties,
-                    conflict: plan.conflict,
-                    limits: plan.limits,
-                    deadline: plan.deadline,
-                    reply: ReplyTo::coordinator(
-                        self.me.clone(),
-                        self.lease,
-                        self.shard.commons.node,
-                    ),
-                };
-                self.shard.storage().tell(mint);
+                putting.fencing.asked();
+                putting.fencing.mints_for = stands_in_for;
+                self.mint();
             }
             PutEffect::StoreAt { node, stands_in_for, record } => {
-                silent.push(node);
-                let (key, deadline) = (plan.write.key.clone(), plan.deadline);
-                let (generation, properties) = (record.generation, plan.write.properties);
-                let (record, conflict) = (plan.minted.get_or_encode(&record.record), plan.conflict);
-                let (durable, reply) = (false, self.reply_to(node));
-                let store = StoreRecord {
-                    key,
-                    record,
-                    generation,
-                    stands_in_for,
-                    durable,
-                    conflict,
-                    deadline,
-                    reply,
-                };
-                self.store_at(node, store, properties);
+                putting.silent.push(node);
+                putting.fencing.sent(node, stands_in_for);
+                let generation = record.generation;
+                let record = putting.plan.minted.get_or_encode(&record.record);
+                self.store(node, record, generation);
             }
             PutEffect::ForwardTo(node) => {
-                plan.forwards = true;
-                let (request, deadline) = (PeerRequest::Write(plan.write.clone()), plan.deadline);
-                self.send(node, request, deadline, self.reply_to(node));
+                putting.plan.forwards = true;
+                putting.fencing.asked();
+                self.forward(node);
             }
             PutEffect::Reply(answer) => {
-                if let Some(asker) = asker.take() {
+                if let Some(asker) = putting.asker.take() {
                     let wall = self.shard.commons.environment.clock.wall();
                     asker.answer(answer, wall);
                 }
@@ -143,7 +123,9 @@ impl Coordinator {
     }
 
     pub(super) fn on_put_reply(&mut self, node: NodeId, reply: PeerReply) {
+        let Some(reply) = self.refence(node, reply) else { return };
         let Task::Put(putting) = &mut self.task else { return };
+        putting.fencing.settle(&reply);
         let plan = &mut putting.plan;
         // What has minted already, a fallback, can only be asked to stand in for another home.
         let mints = node == self.shard.commons.node && !plan.minted.is_set();
@@ -186,6 +168,22 @@ impl Coordinator {
     }
 }
 
+impl Putting {
+    /// Tells the node that has forwarded this write that it is outdated; whether there is one.
+    pub(super) fn tell_outdated(&mut self, fence: Fence) -> bool {
+        match self.asker.take() {
+            Some(Asker::Peer(reply)) => {
+                reply.answer(PeerReply::Outdated(fence));
+                true
+            }
+            asker => {
+                self.asker = asker;
+                false
+            }
+        }
+    }
+}
+
 impl Asker {
     fn answer(self, answer: Result<PutAnswer, RequestError>, wall: WallMillis) {
         match self {
@@ -221,8 +219,7 @@ impl Handler<Told<BeginPut>> for Coordinator {
         match plan::plan_put(&self.shard, self.now(), key, wanted) {
             Ok((plan, request)) => {
                 self.permit = Some(permit);
-                let asker = Some(Asker::Client(outcome));
-                self.task = Task::Put(Box::new(Putting { plan, asker, silent: Vec::new() }));
+                self.task = Task::Put(Box::new(Putting::new(plan, Asker::Client(outcome))));
                 self.run_put(|put, now, effects| put.start(now, request, effects));
             }
             Err(error) => {
@@ -241,8 +238,7 @@ impl Handler<Told<BeginForwarded>> for Coordinator {
         match plan::plan_forwarded(&self.shard, self.now(), write, deadline) {
             Ok((plan, request)) => {
                 self.permit = Some(permit);
-                let asker = Some(Asker::Peer(reply));
-                self.task = Task::Put(Box::new(Putting { plan, asker, silent: Vec::new() }));
+                self.task = Task::Put(Box::new(Putting::new(plan, Asker::Peer(reply))));
                 self.run_put(|put, now, effects| put.start(now, request, effects));
             }
             Err(error) => {

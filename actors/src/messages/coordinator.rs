@@ -21,9 +21,11 @@ use crate::{
         hinted_handoff_queue::{Handed, HandedOver},
         peer_link::SendReply,
         read_repairer::{RepairEnded, Repairing},
+        reaper::FenceAnswered,
     },
     peer_link::PeerLink,
     read_repairer::ReadRepairer,
+    reaper::Reaper,
     transport::LinkId,
     wire::{ForwardedWrite, ListedKeys, PeerReply},
 };
@@ -146,6 +148,10 @@ enum Whom {
         worker: ActorRef<AntiEntropyWorker>,
         ticket: u64,
     },
+    Reaper {
+        reaper: ActorRef<Reaper>,
+        ticket: u64,
+    },
     Repairer {
         repairer: ActorRef<ReadRepairer>,
         repairing: Repairing,
@@ -176,6 +182,11 @@ impl ReplyTo {
         Self(Some(Whom::Worker { worker, ticket }))
     }
 
+    /// What a reaper asked under `ticket`.
+    pub fn reaper(reaper: ActorRef<Reaper>, ticket: u64) -> Self {
+        Self(Some(Whom::Reaper { reaper, ticket }))
+    }
+
     /// A record that `repairer` sent.
     pub fn repairer(repairer: ActorRef<ReadRepairer>, repairing: Repairing) -> Self {
         Self(Some(Whom::Repairer { repairer, repairing }))
@@ -189,6 +200,11 @@ impl ReplyTo {
         place: Permit,
     ) -> Self {
         Self(Some(Whom::Peer { peer, link, correlation, about, _place: place }))
+    }
+
+    /// Whether no client waits: it is about bringing replicas together.
+    pub fn is_background(&self) -> bool {
+        matches!(self.0, Some(Whom::Handoff { .. } | Whom::Worker { .. }))
     }
 
     /// Answers.
@@ -210,6 +226,7 @@ impl ReplyTo {
             Some(Whom::Worker { worker, ticket }) => {
                 worker.tell(ExchangeAnswered { ticket, reply });
             }
+            Some(Whom::Reaper { reaper, ticket }) => reaper.tell(FenceAnswered { ticket, reply }),
             Some(Whom::Repairer { repairer, repairing }) => {
                 repairer.tell(RepairEnded(repairing));
             }

@@ -19,6 +19,8 @@ pub struct HintsFetched {
     pub home: NodeId,
     /// Behind which key.
     pub after: Option<Key>,
+    /// Whether only old ones were asked for.
+    pub aged: bool,
     /// The keys in their order, with the bytes of their records; none if there are no more.
     pub hints: Vec<(Key, u64)>,
 }
@@ -30,10 +32,19 @@ pub struct HintsRead {
     pub home: NodeId,
     /// To whom they are to be sent.
     pub to: NodeId,
-    /// The lowest generation under which they were read.
+    /// `None` if one cannot be read.
+    pub records: Vec<(Key, Option<ReadHint>)>,
+}
+
+/// A record as it is now.
+#[derive(Debug)]
+pub struct ReadHint {
+    /// In its replicated form.
+    pub record: Bytes,
+    /// Its digest.
+    pub digest: Digest,
+    /// The generation under which it was read.
     pub generation: Generation,
-    /// In their replicated form, with their digests; `None` if one cannot be read.
-    pub records: Vec<(Key, Option<(Bytes, Digest)>)>,
 }
 
 /// A record that was sent.

@@ -56,5 +56,6 @@ pub mod hinted_handoff_queue;
 pub mod node_supervisor;
 pub mod peer_link;
 pub mod read_repairer;
+pub mod reaper;
 pub mod ring_manager;
 pub mod storage_shard;

@@ -1,6 +1,6 @@
 //! To [`StorageShard`](crate::storage_shard::StorageShard).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use henge_kernel::{
@@ -10,12 +10,14 @@ use henge_kernel::{
     handoff::hint::HintTotals,
     id::{NodeId, WriteId},
     key::{Key, PartitionId},
+    reaping::Fence,
     time::{Instant, WallMillis},
 };
 use tokio::sync::oneshot;
 
 use crate::{
-    api::KeyRange, messages::coordinator::ReplyTo, reports::ReplicaReport, storage::StorageError,
+    api::KeyRange, fence_file::Kept, links::PeerShard, messages::coordinator::ReplyTo,
+    reports::ReplicaReport, storage::StorageError, wire::FenceQuestion,
 };
 
 /// Read the record of a key.
@@ -46,6 +48,8 @@ pub struct MintRecord {
     pub expires_at: Option<WallMillis>,
     /// The home for which this node, a fallback, keeps the record.
     pub stands_in_for: Option<NodeId>,
+    /// The generation under which the write was planned.
+    pub generation: Generation,
     /// The bucket properties under which the write was planned.
     pub properties: Option<RegisterVersion>,
     /// What becomes of concurrent versions in this bucket.
@@ -122,8 +126,8 @@ pub struct FetchHints {
     pub after: Option<Key>,
     /// How many at most.
     pub limit: usize,
-    /// Only those that have been kept for at least so long.
-    pub age_min: Duration,
+    /// Only those that are old enough for the other homes.
+    pub aged: bool,
 }
 
 /// Read records that are kept for a home.
@@ -175,4 +179,42 @@ pub struct ReplicasEqual {
 pub struct CloseShard {
     /// Told when all is durable.
     pub outcome: oneshot::Sender<Result<(), StorageError>>,
+}
+
+/// Answer a member that reaps, or that wants to know how far this shard is.
+#[derive(Debug)]
+pub struct AnswerFence {
+    /// What is asked.
+    pub question: FenceQuestion,
+    /// After this moment nobody waits.
+    pub deadline: Instant,
+    /// Who waits.
+    pub reply: ReplyTo,
+}
+
+/// Others are so far.
+#[derive(Debug)]
+pub struct MeetFences {
+    /// The shard of a peer that has told all of its fences, if so.
+    pub from: Option<PeerShard>,
+    /// How far.
+    pub fences: Vec<(PartitionId, Fence)>,
+}
+
+/// Look for keys that a round could do something about.
+#[derive(Debug)]
+pub struct FetchDue {
+    /// Whether this node is to look after all of which it is a home, whatever their age.
+    pub forced: bool,
+    /// How long ago a record must have been written to be reaped.
+    pub age_min: Duration,
+    /// Partitions that are to be left alone for now.
+    pub without: BTreeSet<PartitionId>,
+}
+
+/// Say what is kept of each partition.
+#[derive(Debug)]
+pub struct ReadFences {
+    /// Who waits.
+    pub outcome: oneshot::Sender<Vec<(PartitionId, Kept)>>,
 }

@@ -193,7 +193,8 @@ fn a_client_that_asks_once_a_minute_for_a_day_leaves_nothing_behind() {
         let network = SimulatedNetwork::new(1, NetworkProfile::default());
         let listen = "10.0.0.1:7400".parse().unwrap();
         let settings = Settings::single(name("a"), listen, "/data".into());
-        let (shard, Doors { front, storage, worker }) = shard_of(commons(settings, &network), 0);
+        let (shard, Doors { front, storage, worker, .. }) =
+            shard_of(commons(settings, &network), 0);
         let commons = &shard.commons;
         assert!(commons.fronts.set(vec![front]).is_ok());
         assert!(commons.storages.set(vec![storage]).is_ok());

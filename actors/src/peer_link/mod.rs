@@ -9,7 +9,12 @@
 
 mod serving;
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
@@ -207,7 +212,11 @@ impl PeerLink {
         let remaining = deadline.since(self.now());
         // Correlation 0 asks for no answer.
         let correlation = if reply.is_some() { self.next_correlation() } else { 0 };
-        let sent = self.send(Lane::Request, request.encode(correlation, remaining));
+        let frame = request.encode(correlation, remaining);
+        if let (Ok(frame), Some(reply)) = (&frame, &reply) {
+            self.count(reply, frame.len());
+        }
+        let sent = self.send(Lane::Request, frame);
         match (sent, reply) {
             (Ok(link), Some(reply)) => {
                 let about = request.about();
@@ -215,6 +224,13 @@ impl PeerLink {
             }
             (Err(failure), Some(reply)) => reply.answer(PeerReply::Failed(failure)),
             (_, None) => {}
+        }
+    }
+
+    /// Counts the bytes that bring replicas together.
+    fn count(&self, reply: &ReplyTo, bytes: usize) {
+        if reply.is_background() {
+            self.shard.commons.background_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         }
     }
 
@@ -236,7 +252,7 @@ impl PeerLink {
                     self.serve(request, &asked);
                 }
                 RequestFrame::Reply { correlation, about, reply } => {
-                    self.on_reply(correlation, about, reply);
+                    self.on_reply(correlation, about, reply, frame.len());
                 }
             },
         }
@@ -245,8 +261,9 @@ impl PeerLink {
 
     /// An answer that is about another key than its question, or damaged, is none: whoever asked
     /// learns that nobody knows what the peer has done.
-    fn on_reply(&mut self, correlation: u64, about: Token, reply: PeerReply) {
+    fn on_reply(&mut self, correlation: u64, about: Token, reply: PeerReply, bytes: usize) {
         let Some(waiting) = self.waiting.remove(&correlation) else { return };
+        self.count(&waiting.reply, bytes);
         if waiting.about == about {
             waiting.reply.answer(reply);
         } else {

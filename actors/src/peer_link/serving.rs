@@ -16,7 +16,7 @@ use crate::{
         anti_entropy_worker::ExchangeServed,
         coordinator::{BeginForwarded, ReplyTo},
         peer_link::{SendControl, SendReply},
-        storage_shard::{ListKeys, ReadRecord, StoreRecord},
+        storage_shard::{AnswerFence, ListKeys, ReadRecord, StoreRecord},
     },
     replica_trees::ExamineTrees,
     settings::LimitSettings,
@@ -92,6 +92,9 @@ impl PeerLink {
                 }
                 storage.tell(ExamineTrees { question, deadline, reply });
             }
+            PeerRequest::Fence(question) => {
+                storage.tell(AnswerFence { question, deadline, reply });
+            }
             PeerRequest::Write(write) => {
                 // It leads to requests of this node's own, like a client's.
                 let door = &self.shard.commons.doors[usize::from(self.shard.index)];
@@ -121,6 +124,12 @@ impl PeerLink {
             PeerRequest::List { partition, .. } => {
                 return (partition.shard(self.shard.commons.shards) != self.shard.index)
                     .then_some(PeerReply::Failed(Failure::Refused));
+            }
+            PeerRequest::Fence(question) => {
+                let misplaced = question
+                    .partition()
+                    .is_some_and(|at| at.shard(self.shard.commons.shards) != self.shard.index);
+                return misplaced.then_some(PeerReply::Failed(Failure::Refused));
             }
             PeerRequest::Trees(question) => {
                 let own = |at: PartitionId| at.shard(self.shard.commons.shards) == self.shard.index;

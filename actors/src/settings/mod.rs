@@ -26,6 +26,7 @@ use henge_kernel::{
     bucket::BucketProperties,
     id::{ClusterId, NodeId, NodeName},
     key::PartitionCount,
+    reaping::TOMBSTONE_MIN_AGE,
 };
 
 pub use henge_kernel::ring::{Weight, Zone};
@@ -188,11 +189,18 @@ pub struct StorageSettings {
     /// Time between two fdatasync of a shard's log in the mode `periodic`; 10 ms to 10 s, default
     /// 100 ms: what a power cut of this node can take from it.
     pub sync_interval: Duration,
+    /// How old what is deleted or expired becomes before it is reaped; 1 s to 30 d, default 1 h. It
+    /// only gathers work: no promise rests on it.
+    pub tombstone_min_age: Duration,
 }
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, sync_interval: Duration::from_millis(100) }
+        Self {
+            segment_bytes: 64 << 20,
+            sync_interval: Duration::from_millis(100),
+            tombstone_min_age: TOMBSTONE_MIN_AGE,
+        }
     }
 }
 

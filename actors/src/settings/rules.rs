@@ -288,6 +288,10 @@ impl Settings {
         let rules = [
             ("storage.segment_bytes", bytes(storage.segment_bytes, 8 << 20, 1 << 30)),
             ("storage.sync_interval", millis(storage.sync_interval, 10, 10_000)),
+            (
+                "storage.tombstone_min_age",
+                millis(storage.tombstone_min_age, 1_000, 30 * 24 * 3_600_000),
+            ),
             ("handoff.hint_bytes_max", bytes(self.handoff.hint_bytes_max, 64 << 10, 1 << 40)),
             ("membership.probe_interval", millis(membership.probe_interval, 50, 10_000)),
             ("membership.probe_timeout", millis(membership.probe_timeout, 10, 10_000)),

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use henge_kernel::{
-    causality::Digest,
+    causality::{Digest, Record},
     coordination::{Failure, RequestError},
     id::NodeId,
     key::{Key, Token},
+    reaping::Due,
 };
 
 use crate::{
@@ -56,6 +57,8 @@ pub(super) struct Waiting {
     pub(super) kept_for: Vec<NodeId>,
     /// Whose mark was taken off it.
     pub(super) released: Option<NodeId>,
+    /// What a round could do about it.
+    pub(super) due: Option<Due>,
 }
 
 /// What is said when a change is written, or only when it is synced.
@@ -66,13 +69,17 @@ pub(super) struct Answer {
 }
 
 impl Waiting {
-    pub(super) fn record(
-        token: Token,
-        key: Key,
-        (payload, digests): Encoded,
-        kept_for: Vec<NodeId>,
-    ) -> Self {
-        Self { token, key, payload: Some(payload), digests, kept_for, released: None }
+    /// A record in the place of what was there.
+    pub(super) fn record(key: Key, record: &Record, (payload, digests): Encoded) -> Self {
+        let (kept_for, due) = (record.marks().to_vec(), Due::of(record));
+        let (token, payload, released) = (key.token(), Some(payload), None);
+        Self { token, key, payload, digests, kept_for, released, due }
+    }
+
+    /// Nothing in the place of what was there.
+    pub(super) fn removal(token: Token, key: Key, digests: DigestChange) -> Self {
+        let (payload, kept_for, released, due) = (None, Vec::new(), None, None);
+        Self { token, key, payload, digests, kept_for, released, due }
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -38,6 +38,7 @@ impl StorageShard {
         {
             to.answer(says);
         }
+        self.end_clearing();
     }
 
     pub(super) fn request_sync(&mut self) {
@@ -63,7 +64,7 @@ impl Handler<Told<Synced>> for StorageShard {
             self.engine.poison(&error);
             self.awaited.clear();
             self.judge();
-        } else if !self.awaited.is_empty() {
+        } else if !(self.awaited.is_empty() && self.fencing.cleared.is_empty()) {
             // What came while it was under way is not in it.
             self.request_sync();
         }

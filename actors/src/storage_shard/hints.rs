@@ -7,26 +7,27 @@
 use std::{collections::BTreeSet, ops::ControlFlow, time::Duration};
 
 use actix::{AsyncContext as _, Handler};
-use bytes::Bytes;
 use henge_kernel::{
-    causality::{Digest, Record},
+    causality::Record,
     coordination::RequestError,
     handoff::{
         HintIndex,
+        delivery::AGE_MAX,
         hint::{Hint, Released, release},
     },
     id::{NodeId, ShardUid},
     key::Key,
+    reaping::Due,
     time::WallMillis,
 };
 use tracing::{error, info, warn};
 
-use super::{GENERATION, StorageShard, Waiting, WriteBatch};
+use super::{StorageShard, Waiting, WriteBatch};
 use crate::{
     actor_ref::Told,
     events::STORAGE,
     messages::{
-        hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead},
+        hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead, ReadHint},
         storage_shard::{CountHints, FetchHints, ListHinted, ReadHints, ReleaseHint},
     },
     shard::Shard,
@@ -91,7 +92,8 @@ impl StorageShard {
     }
 
     fn fetch(&self, request: FetchHints) -> HintsFetched {
-        let FetchHints { home, after, limit, age_min } = request;
+        let FetchHints { home, after, limit, aged } = request;
+        let age_min = if aged { AGE_MAX } else { Duration::ZERO };
         let now = self.shard.commons.environment.clock.wall();
         let age = |since: WallMillis| Duration::from_millis(now.0.saturating_sub(since.0));
         let is_due = |since| age(since) >= age_min;
@@ -101,17 +103,19 @@ impl StorageShard {
             self.hints.of(home, after.as_ref()).filter(|(_, hint)| any && is_due(hint.since));
         let hints = hints.take(limit);
         let hints = hints.map(|(key, hint)| (key.clone(), hint.bytes)).collect();
-        HintsFetched { home, after, hints }
+        HintsFetched { home, after, aged, hints }
     }
 
-    /// A record as it goes to a home, if it is there and holds.
-    fn read_hint(&mut self, key: &Key) -> Option<(Bytes, Digest)> {
+    /// A record as it goes to a home, if it is there and holds, and its generation.
+    fn read_hint(&mut self, key: &Key) -> Option<ReadHint> {
         let token = key.token();
+        let kept = self.fencing.kept(self.partition_of(token));
         self.write_if_waiting(token);
         let payload = self.engine.get(token, key).ok().flatten()?;
-        let part = Record::replicated_part(&payload).ok()?;
-        let digest = Record::digest_of_replicated(&part).ok()??;
-        Some((part, digest))
+        let record = Record::replicated_part(&payload).ok()?;
+        let digest = Record::digest_of_replicated(&record).ok()??;
+        let generation = kept.fence.generation;
+        (!kept.clearing).then_some(ReadHint { record, digest, generation })
     }
 
     /// Takes a mark off; `None` if the record is to be sent again, or cannot be read.
@@ -141,7 +145,8 @@ impl StorageShard {
         };
         let (key, kept_for, released) = (key.clone(), record.marks().to_vec(), Some(*home));
         let digests = (Some(*digest), payload.is_some().then_some(*digest));
-        Some(Waiting { token, key, payload, digests, kept_for, released })
+        let due = payload.is_some().then(|| Due::of(&record)).flatten();
+        Some(Waiting { token, key, payload, digests, kept_for, released, due })
     }
 }
 
@@ -185,7 +190,7 @@ impl Handler<Told<ReadHints>> for StorageShard {
         };
         let records = keys.into_iter().map(read).collect();
         if let Some(queue) = self.shard.handoff() {
-            queue.tell(HintsRead { home, to, generation: GENERATION, records });
+            queue.tell(HintsRead { home, to, records });
         }
     }
 }

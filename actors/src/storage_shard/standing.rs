@@ -115,6 +115,14 @@ impl StorageShard {
         Ok(None)
     }
 
+    /// Any record of these partitions may be missing from now on. Durable when this returns.
+    pub(super) fn doubt(&mut self, partitions: &[PartitionId]) -> Result<(), StorageError> {
+        for partition in partitions {
+            self.standing.ledger.doubt(*partition);
+        }
+        self.write_ledger()
+    }
+
     fn write_ledger(&self) -> Result<(), StorageError> {
         if self.closed {
             return Ok(());
@@ -170,7 +178,7 @@ impl StorageShard {
 
     /// Reads a stretch of the records again, if clients leave time for it.
     pub(super) fn scrub(&mut self) {
-        if self.shard.is_busy() {
+        if self.shard.leisure().is_over() {
             return;
         }
         self.write_batch();

@@ -3,7 +3,7 @@
 //! ```text
 //! NodeSupervisor                     the root of a node; ends the node when a child is given up
 //! ├─ RingManager  GossipMembership   on shard 0
-//! └─ per shard: StorageShard  HintedHandoffQueue  AntiEntropyWorker  ReadRepairer  Front  PeerLink (one per peer's shard)
+//! └─ per shard: StorageShard  HintedHandoffQueue  AntiEntropyWorker  ReadRepairer  Reaper  Front  PeerLink (one per peer's shard)
 //!               Coordinator (a pool)
 //! ```
 

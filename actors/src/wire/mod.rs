@@ -7,6 +7,7 @@
 //! | `request`, `reply` | the request lane |
 //! | `seal` | ties a frame of it to the key that it is about |
 //! | `trees` | what the request lane says of trees of digests |
+//! | `fences` | what the request lane says of reaping |
 //! | `failure` | errors inside replies |
 //! | `control` | the control lane |
 //! | `client_hello`, `client_request`, `client_reply` | the protocol of clients |
@@ -19,6 +20,7 @@ mod client_tests;
 mod codec;
 mod control;
 mod failure;
+mod fences;
 mod hello;
 mod reply;
 mod request;
@@ -37,6 +39,7 @@ pub use client_reply::{ClientAnswer, ClientReply};
 pub use client_request::{ClientQuestion, ClientRequest, ReportOf};
 pub use codec::{HeaderTooLong, MalformedFrame};
 pub use control::{ControlMessage, REGISTERS_PER_MESSAGE_MAX};
+pub use fences::{FenceAnswer, FenceQuestion};
 pub use hello::{Hello, PROTOCOL_MAX, PROTOCOL_MIN};
 pub use reply::{ListedKeys, Minted, PeerReply};
 pub use request::{ForwardedWrite, PeerRequest};

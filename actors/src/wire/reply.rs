@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use henge_kernel::{
-    causality::{Actor, Context, Dot, Record, Written},
+    causality::{Actor, Context, Dot, Record, Stamp, Written},
     coordination::{Failure, Generation, Replicas, RequestError},
     id::ShardUid,
     key::Token,
+    reaping::Fence,
 };
 
 use super::{
     RequestFrame,
     codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
     failure::WireError,
+    fences::FenceAnswer,
     seal,
     trees::TreeAnswer,
 };
@@ -53,6 +55,9 @@ pub enum PeerReply {
     },
     /// It has merged what it was sent, and it is written.
     Stored,
+    /// What it was sent, or asked to mint, was read under an earlier generation than this one of its
+    /// own: nothing was done.
+    Outdated(Fence),
     /// It has minted the write (between a shard and its own coordinator only).
     Minted(Box<Minted>),
     /// It has coordinated a forwarded write.
@@ -70,6 +75,8 @@ pub enum PeerReply {
     Listed(ListedKeys),
     /// What was asked about trees; the answer is the frame's tail.
     Trees(TreeAnswer),
+    /// What was asked about reaping; the answer is the frame's tail.
+    Fence(FenceAnswer),
     /// It refused, or the forwarded write failed.
     Refused(RequestError),
     /// It could not answer.
@@ -117,6 +124,8 @@ enum Body<'a> {
     Failed(u8),
     Trees,
     Quarantined { generation: u64 },
+    Outdated { generation: u64, finished: u64, reaped: u64 },
+    Fence,
 }
 
 const FAILURES: [Failure; 4] =
@@ -137,6 +146,10 @@ impl PeerReply {
                 (Body::Quarantined { generation: generation.0 }, record.clone())
             }
             Self::Stored => (Body::Stored, none),
+            Self::Outdated(fence) => {
+                let (generation, finished) = (fence.generation.0, fence.finished.0);
+                (Body::Outdated { generation, finished, reaped: fence.reaped.0 }, none)
+            }
             // Minting is asked of a peer as a forwarded write, never by itself.
             Self::Minted(_) => (Body::Failed(1), none),
             Self::Written { context, dot, record, replicas } => {
@@ -155,6 +168,7 @@ impl PeerReply {
                 (Body::Listed { count, resume }, listed.tail())
             }
             Self::Trees(answer) => (Body::Trees, answer.encode()),
+            Self::Fence(answer) => (Body::Fence, answer.encode()),
             Self::Refused(error) => (Body::Refused(WireError::of(error)), none),
             Self::Failed(failure) => {
                 let place = FAILURES.iter().position(|known| known == failure).unwrap_or(1);
@@ -180,6 +194,11 @@ impl PeerReply {
                 Self::Quarantined { record: tail, generation: Generation(generation) }
             }
             Body::Stored => Self::Stored,
+            Body::Outdated { generation, finished, reaped } => {
+                let (generation, finished) = (Generation(generation), Generation(finished));
+                Self::Outdated(Fence { generation, finished, reaped: Stamp(reaped) })
+            }
+            Body::Fence => Self::Fence(FenceAnswer::decode(tail)?),
             Body::Written { context, dot: (uid, epoch, counter), body, replicas } => {
                 let (acks, fallbacks, homes) = replicas;
                 Self::Written {

@@ -15,6 +15,7 @@ use henge_kernel::{
 use super::{
     RequestFrame,
     codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
+    fences::FenceQuestion,
     seal::{self, NO_KEY},
     trees::TreeQuestion,
 };
@@ -63,6 +64,8 @@ pub enum PeerRequest {
     },
     /// Say something of trees of digests; the question is the frame's tail.
     Trees(TreeQuestion),
+    /// Say or do something about reaping; the question is the frame's tail.
+    Fence(FenceQuestion),
 }
 
 /// A write on its way to a home, with what the client chose.
@@ -125,6 +128,7 @@ enum Body<'a> {
         limit: u16,
     },
     Trees,
+    Fence,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -185,7 +189,7 @@ impl PeerRequest {
         match self {
             Self::Read { key, .. } | Self::Store { key, .. } => key.token(),
             Self::Write(write) => write.key.token(),
-            Self::List { .. } | Self::Trees(_) => NO_KEY,
+            Self::List { .. } | Self::Trees(_) | Self::Fence(_) => NO_KEY,
         }
     }
 
@@ -229,6 +233,7 @@ impl PeerRequest {
                 (body, Bytes::new())
             }
             Self::Trees(question) => (Body::Trees, question.encode()),
+            Self::Fence(question) => (Body::Fence, question.encode()),
         };
         let seal = seal::seal(self.about(), &tail);
         let header = Header { correlation, seal, remaining_ms, body };
@@ -268,6 +273,7 @@ impl PeerRequest {
                 Self::List { partition: PartitionId(partition), range }
             }
             Body::Trees => Self::Trees(TreeQuestion::decode(tail)?),
+            Body::Fence => Self::Fence(FenceQuestion::decode(tail)?),
         };
         let remaining = Duration::from_millis(remaining_ms.into());
         Ok(RequestFrame::Request { correlation, remaining, about, request })

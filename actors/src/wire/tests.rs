@@ -13,6 +13,10 @@ use henge_kernel::{
     coordination::{Failure, Fate, Generation, Replicas, RequestError},
     id::{NodeId, ShardUid, WriteId},
     key::{Key, PartitionId, Token},
+    reaping::{
+        Ask, Fence, Purpose,
+        fence::{LeftBehind, Refusal},
+    },
     time::WallMillis,
 };
 
@@ -94,6 +98,7 @@ fn requests() -> Vec<PeerRequest> {
     ]
     .into_iter()
     .chain(questions().into_iter().map(PeerRequest::Trees))
+    .chain(fence_questions().into_iter().map(PeerRequest::Fence))
     .collect()
 }
 
@@ -167,6 +172,50 @@ fn errors() -> Vec<RequestError> {
     ]
 }
 
+fn fence() -> Fence {
+    Fence { generation: Generation(7), finished: Generation(6), reaped: Stamp(u64::MAX) }
+}
+
+fn fence_questions() -> Vec<FenceQuestion> {
+    let partition = PartitionId(511);
+    let ask = |purpose| Ask {
+        round: u64::MAX,
+        partition,
+        purpose,
+        generation: Generation(8),
+        finished: Generation(7),
+        epoch: 1,
+        stamp: Stamp(9),
+        keys: vec![(key(), Digest(3)), (key(), Digest(u128::MAX))],
+    };
+    vec![
+        FenceQuestion::Fences,
+        FenceQuestion::Hear { partition },
+        FenceQuestion::Promise(ask(Purpose::Reap)),
+        FenceQuestion::Drop(ask(Purpose::Prune)),
+        FenceQuestion::Meet { partition, fence: fence() },
+    ]
+}
+
+fn fence_answers() -> Vec<FenceAnswer> {
+    let left = LeftBehind { finished: Generation(2), generation: Generation(1) };
+    let refusals = [
+        Refusal::Passed(Generation(4)),
+        Refusal::Epoch(3),
+        Refusal::BeingFilled,
+        Refusal::Suspect,
+        Refusal::LeftBehind(left),
+        Refusal::Differs(key()),
+        Refusal::Quarantined(key()),
+        Refusal::Alive(key()),
+        Refusal::TooMany(300),
+    ];
+    let mut answers: Vec<_> = refusals.into_iter().map(FenceAnswer::Refused).collect();
+    answers.push(FenceAnswer::Fences(vec![(PartitionId(511), fence())]));
+    answers.extend([FenceAnswer::Heard(fence()), FenceAnswer::Promised, FenceAnswer::Dropped]);
+    answers
+}
+
 fn replies() -> Vec<PeerReply> {
     let written = |record: Option<&'static [u8]>| PeerReply::Written {
         context: context(),
@@ -184,6 +233,7 @@ fn replies() -> Vec<PeerReply> {
             complete: true,
         },
         PeerReply::Stored,
+        PeerReply::Outdated(fence()),
         written(None),
         written(Some(b"record")),
         PeerReply::Listed(ListedKeys { resume: Some(position("c")), ..listed.clone() }),
@@ -192,6 +242,7 @@ fn replies() -> Vec<PeerReply> {
     let failures = [Failure::Unreachable, Failure::Lost, Failure::Refused, Failure::Corrupt];
     replies.extend(failures.map(PeerReply::Failed));
     replies.extend(tree_answers().into_iter().map(PeerReply::Trees));
+    replies.extend(fence_answers().into_iter().map(PeerReply::Fence));
     replies.extend(errors().into_iter().map(PeerReply::Refused));
     replies
 }

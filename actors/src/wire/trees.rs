@@ -182,7 +182,7 @@ impl TreeAnswer {
     }
 }
 
-fn list<T>(to: &mut BytesMut, kind: u8, items: &[T], put: impl Fn(&mut BytesMut, &T)) {
+pub(super) fn list<T>(to: &mut BytesMut, kind: u8, items: &[T], put: impl Fn(&mut BytesMut, &T)) {
     to.put_u8(kind);
     to.put_u32_le(u32::try_from(items.len()).unwrap_or(u32::MAX));
     for item in items {
@@ -200,26 +200,26 @@ fn put_place(to: &mut BytesMut, place: Place) {
 }
 
 /// A bucket and a key are shorter than 64 KiB, each.
-fn put_key(to: &mut BytesMut, key: &Key) {
+pub(super) fn put_key(to: &mut BytesMut, key: &Key) {
     for part in [key.bucket(), key.key()] {
         to.put_u16_le(u16::try_from(part.len()).unwrap_or(u16::MAX));
         to.put_slice(part);
     }
 }
 
-fn rule(reason: String) -> MalformedFrame {
+pub(super) fn rule(reason: String) -> MalformedFrame {
     MalformedFrame::Rule { reason }
 }
 
-fn cut_off() -> MalformedFrame {
-    rule("what a frame says of trees is cut off".to_owned())
+pub(super) fn cut_off() -> MalformedFrame {
+    rule("the tail of a frame is cut off".to_owned())
 }
 
-fn ended<T>(rest: &Bytes, item: T) -> Result<T, MalformedFrame> {
+pub(super) fn ended<T>(rest: &Bytes, item: T) -> Result<T, MalformedFrame> {
     if rest.is_empty() { Ok(item) } else { Err(rule("bytes are left over".to_owned())) }
 }
 
-fn take_list<T>(
+pub(super) fn take_list<T>(
     from: &mut Bytes,
     max: usize,
     take: impl Fn(&mut Bytes) -> Result<T, MalformedFrame>,
@@ -235,11 +235,11 @@ fn take_list<T>(
     Ok(items)
 }
 
-fn take_u8(from: &mut Bytes) -> Result<u8, MalformedFrame> {
+pub(super) fn take_u8(from: &mut Bytes) -> Result<u8, MalformedFrame> {
     from.try_get_u8().map_err(|_| cut_off())
 }
 
-fn take_u128(from: &mut Bytes) -> Result<u128, MalformedFrame> {
+pub(super) fn take_u128(from: &mut Bytes) -> Result<u128, MalformedFrame> {
     from.try_get_u128_le().map_err(|_| cut_off())
 }
 
@@ -265,7 +265,7 @@ fn take_place(from: &mut Bytes) -> Result<Place, MalformedFrame> {
     Place::new(branch, leaf).ok_or_else(|| rule(format!("there is no leaf {branch}/{leaf}")))
 }
 
-fn take_key(from: &mut Bytes) -> Result<Key, MalformedFrame> {
+pub(super) fn take_key(from: &mut Bytes) -> Result<Key, MalformedFrame> {
     let bucket = take_part(from)?;
     let key = take_part(from)?;
     Key::new(bucket, key).map_err(|error| rule(error.to_string()))

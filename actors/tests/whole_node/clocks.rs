@@ -135,7 +135,7 @@ fn each_node_judges_expiry_by_its_own_clock_and_replicas_stay_equal() {
     simulate(async {
         let world = World::start(Plan::three(4)).await;
         world.clock("c").set_skew_ms(HOUR_MS);
-        let options = PutOptions { ttl: Some(Duration::from_secs(600)), ..PutOptions::default() };
+        let options = PutOptions { ttl: Some(Duration::from_mins(10)), ..PutOptions::default() };
         world.node("a").put(&key("k"), value("v"), options.w(3)).await.unwrap();
         assert_eq!(texts(&read(&world, "a", &key("k")).await), ["v"]);
         let early = read(&world, "c", &key("k")).await;

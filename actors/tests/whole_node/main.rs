@@ -16,6 +16,8 @@ mod interruptions;
 mod observing;
 mod overheard;
 mod read_repair;
+mod reaped;
+mod reaping;
 mod requests;
 mod schedules;
 mod sloppy;

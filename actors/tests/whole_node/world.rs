@@ -196,6 +196,17 @@ impl World {
         self.disks.remove(node);
     }
 
+    /// What lies on the disk of a node, for [`World::restore`].
+    pub fn back_up(&self, node: &str) -> SimulatedDisk {
+        self.disks[node].copy(self.starts)
+    }
+
+    /// The disk of a node that does not run is as it was.
+    pub fn restore(&mut self, node: &str, disk: SimulatedDisk) {
+        assert!(!self.running.contains_key(node), "{node} still runs");
+        self.disks.insert(node.to_owned(), Arc::new(disk));
+    }
+
     pub fn disk(&self, node: &str) -> &SimulatedDisk {
         &self.disks[node]
     }

@@ -41,6 +41,11 @@ impl Request {
         Self { method: "PUT", to, path: path.into(), headers, body: Some(text.to_owned()) }
     }
 
+    /// Puts `json` at `path` at `to`.
+    pub fn put_json(to: SocketAddr, path: impl Into<String>, json: &serde_json::Value) -> Self {
+        Self { method: "PUT", ..Self::post(to, path, json) }
+    }
+
     /// Posts `json` to `path` at `to`.
     pub fn post(to: SocketAddr, path: impl Into<String>, json: &serde_json::Value) -> Self {
         let headers = vec![("Content-Type", "application/json".to_owned())];

@@ -7,11 +7,13 @@
 //! | `cluster.rs` | the nodes |
 //! | `client.rs` | HTTP requests and their `curl` lines |
 //! | `tour.rs` | the steps of the tour |
+//! | `orders.rs` | those of its steps that are about many records |
 //! | `stage.rs` | how a step is done, checked and told |
 //! | `report.rs` | what is printed |
 
 mod client;
 mod cluster;
+mod orders;
 mod ports;
 mod report;
 mod stage;

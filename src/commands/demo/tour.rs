@@ -2,11 +2,13 @@
 //!
 //! It sees the nodes as any user does, through their HTTP.
 
+use henge_actors::environment::SystemClock;
 use serde_json::json;
 
 use super::{
     client::{Request, Response},
     cluster::{Cluster, Member},
+    orders::Orders,
     report::Report,
     stage::{Broken, Scene, Stage, Unmet, answer_to, unmet},
 };
@@ -28,10 +30,14 @@ pub async fn run(cluster: &Cluster, report: Report) -> bool {
 async fn play(cluster: &Cluster, stage: &mut Stage) -> Result<(), Broken> {
     let cart = stage.step("Who holds the key", async |scene| choose(scene, cluster).await).await?;
     let context = whole(&cart, stage).await?;
+    let orders = Orders::new(cart.nodes, [cart.near()?[0], cart.far], &cart.key);
+    orders.make_bucket(stage).await?;
     cut(&cart, stage).await?;
     near(&cart, stage, &context).await?;
     far(&cart, stage, &context).await?;
-    heal(&cart, stage).await?;
+    orders.take(stage).await?;
+    let healed = heal(&cart, stage).await?;
+    orders.drain(stage, &healed).await?;
     resolve(&cart, stage).await?;
     converge(&cart, stage).await
 }
@@ -171,13 +177,15 @@ async fn far(cart: &Cart<'_>, stage: &mut Stage, context: &str) -> Result<(), Br
     stage.step(title, async |scene| scene.expect(&put, 204).await).await.map(drop)
 }
 
-async fn heal(cart: &Cart<'_>, stage: &mut Stage) -> Result<(), Broken> {
+/// With a clock that runs since then.
+async fn heal(cart: &Cart<'_>, stage: &mut Stage) -> Result<SystemClock, Broken> {
+    let clock = SystemClock::start();
     let heal = Request::post(cart.far.http, "/v1/admin/faults", &json!({ "heal": true }));
     let healed = async |scene: &mut Scene| {
         expect_done(scene, &heal).await?;
         await_liveness(scene, cart, &|_, _| true).await
     };
-    stage.step("Heal, and all nodes see each other again", healed).await
+    stage.step("Heal, and all nodes see each other again", healed).await.map(|()| clock)
 }
 
 async fn resolve(cart: &Cart<'_>, stage: &mut Stage) -> Result<(), Broken> {

@@ -40,6 +40,18 @@ pub fn compare_replicas(call: &Call<'_>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Accepted().finish())
 }
 
+/// `GET /v1/admin/reap`: what was reaped, what is blocked by whom, what was set aside.
+pub async fn reaping(call: &Call<'_>) -> Result<HttpResponse, Problem> {
+    call.query(&[])?;
+    Ok(json(&call.door.handle.reaping().await?))
+}
+
+/// `POST /v1/admin/reap`: run the rounds of this node's partitions now, and say what came of them.
+pub async fn reap(call: &Call<'_>) -> Result<HttpResponse, Problem> {
+    call.query(&[])?;
+    Ok(json(&call.door.handle.reap().await?))
+}
+
 /// `GET /v1/admin/hints`: what this node keeps for homes that are away.
 pub async fn hints(call: &Call<'_>) -> Result<HttpResponse, Problem> {
     call.query(&[])?;

@@ -10,7 +10,7 @@
 //! | `buckets.rs` | lists keys; properties of buckets |
 //! | `documents.rs` | lists in JSON, shared with the command line |
 //! | `cluster.rs` | members, the ring, health, readiness |
-//! | `admin.rs` | this node's replica of a key, its actors and hints, anti-entropy, faults on purpose |
+//! | `admin.rs` | this node's replica of a key, its actors and hints, anti-entropy, reaping, faults on purpose |
 //! | `problem.rs` | errors as RFC 9457 problems; the table from errors to status codes |
 //! | `body.rs`, `headers.rs`, `query.rs`, `text.rs`, `date.rs`, `host.rs` | reading requests, strictly |
 //!
@@ -32,7 +32,8 @@
 //! `GET /v1/buckets/{bucket}` answers with the properties in the form in which `PUT` takes them
 //! (any part of them; those in force after it are its answer); `GET /v1/buckets` with
 //! `{"buckets": [{"bucket", "established", …properties}]}`. `POST /v1/admin/faults` and
-//! `POST /v1/admin/handoff` answer 204.
+//! `POST /v1/admin/handoff` answer 204; `POST /v1/admin/reap` with the report of `GET`, when its rounds
+//! are over, or after 20 s.
 //! A property that the body names twice is refused. A refused set of properties names the first
 //! broken rule in `field`, `value` and `limit`, and all of them in `violations`.
 //!

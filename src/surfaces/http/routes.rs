@@ -137,6 +137,10 @@ async fn answer(route: Route<'_>, call: Call<'_>) -> Result<HttpResponse, Proble
             Method::POST => admin::compare_replicas(&call),
             _ => admin::anti_entropy(&call),
         },
+        Route::Reap => match *method {
+            Method::POST => admin::reap(&call).await,
+            _ => admin::reaping(&call).await,
+        },
         Route::Hints => admin::hints(&call).await,
         Route::Handoff => admin::hand_off(&call),
         Route::Faults => admin::faults(call).await,
@@ -166,6 +170,7 @@ pub enum Route<'a> {
     Replica { bucket: &'a str, key: &'a str },
     Actors,
     AntiEntropy,
+    Reap,
     Hints,
     Handoff,
     Faults,
@@ -196,6 +201,7 @@ impl<'a> Route<'a> {
             ["v1", "admin", "replica", bucket, key] => Self::Replica { bucket, key },
             ["v1", "admin", "actors"] => Self::Actors,
             ["v1", "admin", "anti-entropy"] => Self::AntiEntropy,
+            ["v1", "admin", "reap"] => Self::Reap,
             ["v1", "admin", "hints"] => Self::Hints,
             ["v1", "admin", "handoff"] => Self::Handoff,
             ["v1", "admin", "faults"] => Self::Faults,
@@ -209,7 +215,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Object { .. } => "GET, HEAD, PUT, DELETE",
             Self::Bucket { .. } => "GET, HEAD, PUT",
-            Self::AntiEntropy => "GET, HEAD, POST",
+            Self::AntiEntropy | Self::Reap => "GET, HEAD, POST",
             Self::Faults | Self::Handoff => "POST",
             _ => "GET, HEAD",
         }
@@ -259,6 +265,7 @@ impl<'a> Route<'a> {
             Self::Replica { .. } => "replica",
             Self::Actors => "actors",
             Self::AntiEntropy => "anti_entropy",
+            Self::Reap => "reap",
             Self::Hints => "hints",
             Self::Handoff => "handoff",
             Self::Faults => "faults",

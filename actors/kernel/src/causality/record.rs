@@ -93,6 +93,13 @@ impl Record {
         self.right.take_if(|right| !names(right)).is_some()
     }
 
+    /// Whether its history has actors that name no version: those that could be pruned.
+    pub fn has_idle_actors(&self) -> bool {
+        let versions = &self.versions;
+        let names = |actor| versions.iter().any(|version| version.dot.actor == actor);
+        self.history.actors().any(|actor| !names(actor))
+    }
+
     /// Forgets the actors that name no version; whether there were any. Only after every member has
     /// promised to hold just this record, and has voided its idle right: else what they minted
     /// could come back.

@@ -66,6 +66,8 @@ pub enum DeliveryEvent {
     Fetched {
         /// Behind which key.
         after: Option<Key>,
+        /// Whether only those were asked for that are older than [`AGE_MAX`].
+        aged: bool,
         /// The hints; none if there are no more.
         hints: Vec<Due>,
     },
@@ -238,9 +240,11 @@ impl Delivery {
         (self.resume, self.retry, self.retry_after) = (None, None, RETRY_AFTER);
     }
 
-    fn fetched(&mut self, after: Option<&Key>, hints: Vec<Due>) {
-        let asked =
-            |pass: &&mut Pass| pass.fetch == Fetching::Asked && pass.cursor.as_ref() == after;
+    fn fetched(&mut self, (after, aged): (Option<&Key>, bool), hints: Vec<Due>) {
+        let asked = |pass: &&mut Pass| {
+            let same = pass.cursor.as_ref() == after && pass.aged == aged;
+            pass.fetch == Fetching::Asked && same
+        };
         let Some(pass) = self.pass.as_mut().filter(asked) else { return };
         let Some(last) = hints.last() else {
             pass.fetch = Fetching::Done;
@@ -436,7 +440,9 @@ impl Machine for Delivery {
             DeliveryEvent::HomeUp | DeliveryEvent::HomeDown => {}
             DeliveryEvent::MemberDown(node) => self.lose_member(node, effects),
             DeliveryEvent::Hinted | DeliveryEvent::Changed => self.again |= self.home_up,
-            DeliveryEvent::Fetched { after, hints } => self.fetched(after.as_ref(), hints),
+            DeliveryEvent::Fetched { after, aged, hints } => {
+                self.fetched((after.as_ref(), aged), hints);
+            }
             DeliveryEvent::Acknowledged { from, key, digest } => {
                 self.acknowledged(now, (from, key, digest), effects);
             }

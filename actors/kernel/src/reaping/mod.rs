@@ -23,7 +23,7 @@ pub use round::Round;
 use core::time::Duration;
 
 use crate::{
-    causality::{Digest, Record, Stamp},
+    causality::{Digest, Record, Stamp, Version},
     coordination::Generation,
     key::{Key, PartitionId},
     time::{WallMillis, whole_millis},
@@ -31,6 +31,8 @@ use crate::{
 
 /// Keys in one round, at most.
 pub const KEYS_MAX: usize = 256;
+/// A history of so many actors is due to be pruned.
+pub const ACTORS_MAX: usize = 64;
 /// How old a tombstone becomes before it is reaped, unless the node is told otherwise. It only
 /// gathers work: no promise rests on it.
 pub const TOMBSTONE_MIN_AGE: Duration = Duration::from_hours(1);
@@ -71,7 +73,39 @@ pub fn is_dead(record: &Record, wall: WallMillis) -> bool {
     !record.is_nothing() && record.versions().iter().all(|one| one.live_value(wall).is_none())
 }
 
-/// Whether it is time to reap a record: it is dead, and what it holds was written long enough ago.
-pub fn is_due(record: &Record, wall: WallMillis, age_min: Duration) -> bool {
-    is_dead(record, wall) && record.stamp().0.saturating_add(whole_millis(age_min)) <= wall.0
+/// What a round could do about a record, and from when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// What for.
+    pub purpose: Purpose,
+    /// When the record is dead: when the last of its values has expired. Long ago for tombstones.
+    pub ends: WallMillis,
+    /// When it was last written.
+    pub written: WallMillis,
+}
+
+impl Due {
+    /// What a record is due for, now or when its time has come; `None` for one that lives on. A
+    /// history is pruned at once, whatever becomes of the record later.
+    pub fn of(record: &Record) -> Option<Self> {
+        let written = WallMillis(record.stamp().0);
+        if record.history().actor_count() >= ACTORS_MAX && record.has_idle_actors() {
+            return Some(Self { purpose: Purpose::Prune, ends: WallMillis(0), written });
+        }
+        let end = |version: &Version| match version.value() {
+            Some(_) => version.expires_at,
+            None => Some(WallMillis(0)),
+        };
+        let ends: Option<Vec<_>> = record.versions().iter().map(end).collect();
+        let ends = ends?.into_iter().max()?;
+        Some(Self { purpose: Purpose::Reap, ends, written })
+    }
+
+    /// From when on it is due, if what is reaped was written at least `age_min` ago; without one, as
+    /// soon as it is dead.
+    pub fn since(&self, age_min: Option<Duration>) -> WallMillis {
+        let aged = |age| WallMillis(self.written.0.saturating_add(whole_millis(age)));
+        let aged = age_min.filter(|_| self.purpose == Purpose::Reap).map(aged);
+        aged.map_or(self.ends, |aged| aged.max(self.ends))
+    }
 }

@@ -46,11 +46,11 @@ impl Drain {
     /// Answers the last fetch.
     fn fetched_due(&mut self, hints: Vec<Due>) -> &[DeliveryEffect] {
         let fetches = self.effects.iter().filter_map(|effect| match effect {
-            DeliveryEffect::Fetch { after, .. } => Some(after.clone()),
+            DeliveryEffect::Fetch { after, aged } => Some((after.clone(), *aged)),
             _ => None,
         });
-        let after = fetches.last().expect("a fetch");
-        self.handle(DeliveryEvent::Fetched { after, hints })
+        let (after, aged) = fetches.last().expect("a fetch");
+        self.handle(DeliveryEvent::Fetched { after, aged, hints })
     }
 
     fn acknowledged(&mut self, from: NodeId, index: usize) -> &[DeliveryEffect] {
@@ -250,4 +250,20 @@ fn a_home_that_returns_takes_its_old_hints_itself() {
     drain.fetched_due(vec![due(0, 10, &[OTHER])]);
     assert_eq!(drain.handle(DeliveryEvent::HomeUp), [fetch(None, false)]);
     assert_eq!(drain.acknowledged(OTHER, 0), []);
+}
+
+#[test]
+fn an_answer_about_old_hints_is_not_taken_for_one_about_all() {
+    let mut drain = Drain::new();
+    drain.now = drain.machine.deadline().unwrap();
+    drain.effects.clear();
+    drain.machine.expire(drain.now, &mut drain.effects);
+    assert_eq!(drain.effects, [fetch(None, true)]);
+    assert_eq!(drain.handle(DeliveryEvent::HomeUp), [fetch(None, false)]);
+    // None is old: that says nothing about the others.
+    let old = DeliveryEvent::Fetched { after: None, aged: true, hints: Vec::new() };
+    assert_eq!(drain.handle(old), []);
+    let all = vec![due(1, 10, &[])];
+    let sent = drain.handle(DeliveryEvent::Fetched { after: None, aged: false, hints: all });
+    assert!(matches!(sent[0], DeliveryEffect::Send { to: HOME, .. }), "{sent:?}");
 }

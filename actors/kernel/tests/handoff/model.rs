@@ -78,7 +78,7 @@ impl World {
             match effect {
                 DeliveryEffect::Fetch { after, aged } => {
                     let due = self.due(after.as_ref(), aged);
-                    let fetched = DeliveryEvent::Fetched { after, hints: due };
+                    let fetched = DeliveryEvent::Fetched { after, aged, hints: due };
                     self.mail.push(Message::Event(fetched));
                 }
                 DeliveryEffect::Send { to, keys } => {

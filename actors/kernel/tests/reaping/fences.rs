@@ -8,9 +8,9 @@ use henge_kernel::{
     id::ShardUid,
     key::Key,
     reaping::{
-        Fence, KEYS_MAX, Purpose,
+        Due, Fence, KEYS_MAX, Purpose,
         fence::{Copy, Held, LeftBehind, Outdated, Refusal, Standing},
-        is_dead, is_due,
+        is_dead,
     },
     time::WallMillis,
 };
@@ -121,10 +121,14 @@ fn a_tombstone_beside_a_value_is_not_reaped_and_a_young_one_not_yet() {
     assert!(is_dead(&record, WallMillis(0)));
     let hour = Duration::from_hours(1);
     let stamp = record.stamp().0;
-    assert!(!is_due(&record, WallMillis(stamp + 3_599_999), hour));
-    assert!(is_due(&record, WallMillis(stamp + 3_600_000), hour));
+    let due = Due::of(&record).unwrap();
+    assert_eq!(
+        (due.purpose, due.since(Some(hour))),
+        (Purpose::Reap, WallMillis(stamp + 3_600_000))
+    );
     record.write(&mut minter, write(Some("b"), Context::default(), 3)).unwrap();
     assert!(!is_dead(&record, WallMillis(0)));
+    assert_eq!(Due::of(&record), None, "a value that never expires lives on");
 }
 
 #[test]

@@ -80,6 +80,7 @@ pub enum Verdict {
 }
 
 /// Everything that has happened so far.
+#[expect(clippy::struct_excessive_bools, reason = "facts, each for itself")]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Facts {
     pub replicas: Vec<Fact>,
