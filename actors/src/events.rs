@@ -5,10 +5,10 @@
 //! | --- | --- |
 //! | [`REQUEST`] | one event a request: see below |
 //! | [`ACTOR`] | `actor_metrics` of every actor, once an interval; `actor_started`, `actor_restarted`, `actor_given_up`, `mailbox_high`, `slow_message` when they happen |
-//! | [`MEMBERSHIP`] | members that come and go, bucket properties, the node's own start and stop |
-//! | [`STORAGE`] | logs opened and damaged, disks that fill up |
+//! | [`MEMBERSHIP`] | members that come and go, bucket properties, a wall clock that is off, the node's own start and stop |
+//! | [`STORAGE`] | logs opened and damaged, disks that fill up, copies for other nodes that find no room, peers that send damaged records |
 //! | [`ANTI_ENTROPY`] | replicas found different (`diverged`) and mended (`exchanged`), keys that could not be; shards that may lack records (`incomplete…`, `complete again`), trees that did not match; what was deleted for good (`reaped`), what blocks that (`reap_blocked`), what a restored disk held (`set aside…`) |
-//! | [`TRANSPORT`] | connections made, lost and refused |
+//! | [`TRANSPORT`] | connections made, lost and refused; requests and answers refused because they are damaged or of another key |
 //!
 //! # Requests
 //!

@@ -127,7 +127,11 @@ impl HintedHandoffQueue {
         let before = std::mem::replace(&mut self.leisure, self.shard.leisure());
         for home in homes {
             if self.leisure != before {
-                self.yield_to_clients(home);
+                self.feed(home, DeliveryEvent::Window(self.leisure.share_of(WINDOW)));
+            }
+            if self.leisure.is_over() != before.is_over() {
+                let over = self.leisure.is_over();
+                self.feed(home, if over { DeliveryEvent::Paused } else { DeliveryEvent::Resumed });
             }
             self.feed(home, self.standing_of(home));
             self.step(home, |delivery, now, effects| {
@@ -136,13 +140,6 @@ impl HintedHandoffQueue {
                 }
             });
         }
-    }
-
-    /// Sends as much at a time as clients leave room for, and nothing if they leave none.
-    fn yield_to_clients(&mut self, home: NodeId) {
-        self.feed(home, DeliveryEvent::Window(self.leisure.share_of(WINDOW)));
-        let over = self.leisure.is_over();
-        self.feed(home, if over { DeliveryEvent::Paused } else { DeliveryEvent::Resumed });
     }
 
     /// The homes of a key beside the one that is away, as far as they are up.
@@ -170,8 +167,11 @@ impl HintedHandoffQueue {
             return;
         }
         let now = self.shard.commons.environment.clock.now();
-        self.deliveries.insert(home, Delivery::new(now, home, WINDOW));
-        self.yield_to_clients(home);
+        let window = self.leisure.share_of(WINDOW);
+        self.deliveries.insert(home, Delivery::new(now, home, window));
+        if self.leisure.is_over() {
+            self.feed(home, DeliveryEvent::Paused);
+        }
         self.feed(home, self.standing_of(home));
     }
 }

@@ -208,6 +208,11 @@ impl Shard {
         self.links.peer((node, partition.shard(shards)))
     }
 
+    /// Whether clients take half of the places of the shard: what can wait does.
+    pub fn is_busy(&self) -> bool {
+        self.leisure().is_over()
+    }
+
     /// How much room the clients of the shard leave for what can wait.
     pub fn leisure(&self) -> Leisure {
         let places = u64::from(self.commons.settings.limits.requests_in_flight_max);

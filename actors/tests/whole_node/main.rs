@@ -19,6 +19,7 @@ mod read_repair;
 mod reaped;
 mod reaping;
 mod requests;
+mod schedules;
 mod sloppy;
 mod soak;
 mod soundness;

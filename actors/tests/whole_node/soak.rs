@@ -168,7 +168,7 @@ async fn until_drained(world: &World, text: &str) {
 }
 
 fn run(seed: u64, nodes: usize, shards: Vec<u64>, loss_percent: u8) {
-    let strict = nodes == 3;
+    let strict = true;
     let mut plan = Plan { nodes, shards, ..Plan::three(seed) };
     plan.profile.loss_percent = loss_percent;
     simulate(async {

@@ -22,14 +22,16 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn at(nodes: &[&NodeHandle], clients: u32) -> Self {
+    fn at(nodes: &[&NodeHandle], text: &str, clients: u32) -> Self {
         let goes_on = Rc::new(Cell::new(true));
-        let one = |node: &NodeHandle| {
-            let (node, goes_on) = (node.clone(), Rc::clone(&goes_on));
+        let one = |(number, node): (u64, &NodeHandle)| {
+            let (node, key, goes_on) = (node.clone(), key(text), Rc::clone(&goes_on));
             spawn_local(async move {
+                // Not all in step, or there were moments without any.
+                pass(number % 41).await;
                 let mut served = 0;
                 while goes_on.get() {
-                    let outcome = node.get(&key("crowd"), ReadOptions::default()).await;
+                    let outcome = node.get(&key, ReadOptions::default()).await;
                     served += u64::from(outcome.is_ok());
                     pass(1).await;
                 }
@@ -37,7 +39,7 @@ impl Crowd {
             })
         };
         let nodes = nodes.iter().flat_map(|node| (0..clients).map(move |_| *node));
-        let clients = nodes.map(one).collect();
+        let clients = (0..).zip(nodes).map(one).collect();
         Self { goes_on, clients }
     }
 
@@ -82,7 +84,11 @@ fn hints_wait_while_clients_take_most_places_and_are_delivered_when_they_have_go
             round += 1;
         }
         let before = kept(&keeper).await;
-        let crowd = Crowd::at(&[&keeper], PLACES * 3 / 4);
+        // They read what lies with those who are here.
+        let near =
+            |text: &String| fallbacks.iter().all(|node| sides(&world, text).0.contains(node));
+        let near = (0..).map(|number| format!("crowd {number}")).find(near).unwrap();
+        let crowd = Crowd::at(&[&keeper], &near, PLACES * 3 / 4);
         pass(500).await;
         world.network.heal_all();
         for home in &homes {
@@ -107,7 +113,7 @@ fn hints_are_delivered_beside_a_few_clients() {
         for round in 0..100 {
             let _ = put(&keeper, &format!("k{round}"), "v", PutOptions::default().w(1)).await;
         }
-        let crowd = Crowd::at(&[&keeper], PLACES / 4);
+        let crowd = Crowd::at(&[&keeper], "crowd", PLACES / 4);
         world.network.heal_all();
         pass(8_000).await;
         assert_eq!(kept(&keeper).await, 0);
@@ -132,7 +138,7 @@ fn exchanges_stand_still_while_clients_take_most_places_and_go_on_when_they_have
             ["a", "b", "c"].iter().map(|node| world.node(node).anti_entropy().mended).sum()
         };
         let nodes: Vec<_> = ["a", "b", "c"].iter().map(|node| world.node(node)).collect();
-        let crowd = Crowd::at(&nodes, PLACES * 3 / 4);
+        let crowd = Crowd::at(&nodes, "crowd", PLACES * 3 / 4);
         pass(500).await;
         world.network.heal_all();
         pass(6_000).await;

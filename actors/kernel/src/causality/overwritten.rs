@@ -76,6 +76,11 @@ impl Overwritten {
         self.0.insert(at, was);
     }
 
+    /// The greatest stamp among them.
+    pub(super) fn stamp(&self) -> Stamp {
+        self.0.first().map_or_else(Stamp::default, |newest| newest.stamp)
+    }
+
     fn recall(&self, write_id: WriteId) -> Option<&Was> {
         self.iter().find(|was| was.write_id == write_id)
     }
@@ -122,12 +127,15 @@ impl Record {
             let was = self.overwritten.recall(version.write_id);
             was.is_some_and(|was| was.checksum == version.checksum())
         };
-        let repeated: SmallVec<[Dot; 4]> =
-            self.versions.iter().filter(|one| repeats(one)).map(|one| one.dot).collect();
+        let repeated: SmallVec<[Was; 4]> =
+            self.versions.iter().filter(|one| repeats(one)).map(Was::from).collect();
         if repeated.is_empty() || repeated.len() == self.versions.len() {
             return false;
         }
-        self.versions.retain(|version| !repeated.contains(&version.dot));
+        self.versions.retain(|version| repeated.iter().all(|was| was.dot != version.dot));
+        // A repetition may bear the greatest stamp of all; the record does not forget it.
+        repeated.into_iter().for_each(|was| self.overwritten.add(was));
+        self.trim_overwritten();
         true
     }
 

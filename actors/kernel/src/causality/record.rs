@@ -73,9 +73,10 @@ impl Record {
     }
 
     /// The greatest stamp that the record has seen: a version that went had a lesser one than
-    /// what overwrote it.
+    /// what overwrote it, or, if it repeated a write that had been overwritten, is named.
     pub fn stamp(&self) -> Stamp {
-        self.versions.iter().map(|version| version.stamp).max().unwrap_or_default()
+        let live = self.versions.iter().map(|version| version.stamp).max();
+        live.unwrap_or_default().max(self.overwritten.stamp())
     }
 
     /// Bytes of all values, their media types and metadata.

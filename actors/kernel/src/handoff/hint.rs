@@ -168,7 +168,7 @@ impl Kept {
     fn totals(&self) -> HintTotals {
         let oldest = self.seconds.keys().next();
         HintTotals {
-            count: self.seconds.values().sum(),
+            count: self.hints.len() as u64,
             bytes: self.bytes,
             oldest: oldest.map(|second| WallMillis(second.saturating_mul(1_000))),
         }
