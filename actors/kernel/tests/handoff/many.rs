@@ -49,13 +49,13 @@ fn drain(index: &mut HintIndex) -> Drained {
         drained.held_max = drained.held_max.max(held);
         drained.in_flight_max = drained.in_flight_max.max(delivery.bytes_in_flight());
         let event = match wanted.pop_front() {
-            Some(DeliveryEffect::Fetch { after, .. }) => {
+            Some(DeliveryEffect::Fetch { after, aged }) => {
                 drained.fetches += 1;
                 let hints = index.of(HOME, after.as_ref()).take(BATCH_MAX);
                 let hints = hints.map(|(key, hint)| Due::for_home(key.clone(), hint.bytes));
                 let hints: Vec<_> = hints.collect();
                 held += hints.len();
-                DeliveryEvent::Fetched { after, hints }
+                DeliveryEvent::Fetched { after, aged, hints }
             }
             Some(DeliveryEffect::Send { keys, .. }) => {
                 sent.extend(keys);
