@@ -101,6 +101,30 @@ fn a_disk_that_is_restored_from_before_the_reap_brings_nothing_back() {
 }
 
 #[test]
+fn a_disk_that_is_new_is_filled_and_takes_part_again() {
+    simulate(async {
+        let mut world = World::start(one_partition(9)).await;
+        put_and_remove(&world, "k").await;
+        put(world.node("a"), "lives", "yes", PutOptions::default().w(3)).await.unwrap();
+        assert_eq!(reap(&world, "a").await.reaped, 1);
+        world.kill("c").await;
+        world.wipe("c");
+        world.start_node("c").await;
+        world.ready().await;
+        world.until_linked().await;
+        world.until_equal(&key("lives")).await;
+        // Its writes are heard, and its promise is asked for.
+        put(world.node("c"), "other", "new", PutOptions::default().w(3)).await.unwrap();
+        pass(10_000).await;
+        remove(&world, "c", "lives").await;
+        world.until_equal(&key("lives")).await;
+        let report = reap(&world, "c").await;
+        assert_eq!((report.reaped, report.aside.len()), (1, 0), "{report:?}");
+        stays_gone(&world, "lives").await;
+    });
+}
+
+#[test]
 fn a_power_cut_right_after_a_promise_takes_nothing_of_it_back() {
     simulate(async {
         let mut plan = Plan::three(4);
