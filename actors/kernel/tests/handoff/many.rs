@@ -1,6 +1,6 @@
 //! Very many hints for one home: the delivery holds a window of them, whatever there are.
 
-use std::{collections::VecDeque, time::Instant as Clock};
+use std::collections::VecDeque;
 
 use henge_kernel::{
     handoff::{
@@ -97,8 +97,10 @@ fn a_delivery_holds_a_window_of_the_hints_and_not_all() {
 
 /// `cargo test --release -p henge-kernel --test handoff million -- --ignored --nocapture`
 #[test]
+#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "its figures are times")]
 #[ignore = "figures of a million hints, for a release build"]
 fn a_million_hints_for_one_home_are_indexed_and_delivered_within_a_window() {
+    use std::time::Instant as Clock;
     let began = Clock::now();
     let mut index = index_of(1_000_000);
     let indexed = began.elapsed();
