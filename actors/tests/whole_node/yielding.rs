@@ -87,7 +87,7 @@ fn hints_wait_while_clients_take_most_places_and_are_delivered_when_they_have_go
         // They read what lies with those who are here.
         let near =
             |text: &String| fallbacks.iter().all(|node| sides(&world, text).0.contains(node));
-        let near = (0..).map(|number| format!("crowd {number}")).find(near).unwrap();
+        let near = (0..10_000).map(|number| format!("crowd {number}")).find(near).unwrap();
         let crowd = Crowd::at(&[&keeper], &near, PLACES * 3 / 4);
         pass(500).await;
         world.network.heal_all();
