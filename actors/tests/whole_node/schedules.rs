@@ -169,12 +169,11 @@ async fn is_never_stale(seed: u64) -> bool {
     put(world.node("a"), "k", "new", PutOptions::default().context(context)).await.unwrap();
     let newer = replica(&world, "a", "k").await.digest;
     world.power_cut("a").await;
-    world.network.isolate(&name("b"));
+    // The one that has it is there, but the reader does not reach it.
     world.network.heal(&name("a"), &name("c"));
     world.start_node("a").await;
     let rolled_back = replica(&world, "a", "k").await.digest != newer;
-    world.until_seen(&["a"], "c", "up").await;
-    for round in 0..100 {
+    for round in 0..500 {
         for node in ["a", "c"] {
             let options = ReadOptions::default().r(2).sloppy(false);
             if let Ok(got) = world.node(node).get(&key("k"), options).await {
@@ -182,11 +181,9 @@ async fn is_never_stale(seed: u64) -> bool {
                 assert!(fresh, "seed {seed}, {node} at {round}: {got:?}");
             }
         }
-        pass(100).await;
+        pass(10).await;
     }
-    world.network.heal_all();
-    world.until_linked().await;
-    let got = get(world.node("c"), "k", ReadOptions::default().r(3)).await;
+    let got = get(world.node("c"), "k", ReadOptions::default().r(2)).await;
     assert_eq!(texts(&got), ["new"]);
     rolled_back
 }
