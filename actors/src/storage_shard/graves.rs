@@ -132,7 +132,9 @@ impl StorageShard {
     fn walk(&mut self) {
         let Some(partition) = self.graves.unwalked.first().copied() else { return };
         let partitions = self.shard.commons.cluster.load().ring.partitions();
-        let from = self.graves.through.take();
+        // Another partition may have come before the one that was being walked through.
+        let here = |(token, _): &(Token, Key)| token.partition(partitions) == partition;
+        let from = self.graves.through.take().filter(here);
         let start = from.as_ref().map_or_else(
             || Start::At(partition.first_token(partitions)),
             |(token, key)| Start::After(*token, key),
