@@ -10,16 +10,21 @@ use henge_kernel::{id::NodeId, key::PartitionId};
 
 use crate::{anti_entropy_report::ShardSync, commons::Commons, view::ClusterView};
 
-/// The peers that are up and that an empty shard of this node has yet to be compared with.
+/// The peers that are up and with which an empty shard of this node has yet to be found equal, as
+/// far as nothing says that they hold what it lacks.
 pub fn yet_to_compare(commons: &Commons) -> BTreeSet<NodeId> {
     let (cluster, members) = (commons.cluster.load(), commons.members.load());
     let mut awaited = BTreeSet::new();
     for shown in &commons.anti_entropy {
         let sync = shown.load();
+        // A partition that is found equal is incomplete no more.
         for partition in sync.incomplete.iter().filter(|_| sync.was_empty) {
-            let others = others(&cluster, *partition, commons.node);
-            let up = others.filter(|home| members.is_up(*home));
-            awaited.extend(up.filter(|home| !was_compared(commons, &sync, *home, *partition)));
+            let differs = |home: &NodeId| differs(commons, &sync, *home, *partition);
+            let up = others(&cluster, *partition, commons.node);
+            let up: Vec<_> = up.filter(|home| members.is_up(*home)).collect();
+            if !up.iter().any(differs) {
+                awaited.extend(up);
+            }
         }
     }
     awaited
@@ -36,9 +41,9 @@ fn others(
     homes.iter().copied().filter(move |home| *home != own)
 }
 
-fn was_compared(commons: &Commons, sync: &ShardSync, peer: NodeId, partition: PartitionId) -> bool {
+fn differs(commons: &Commons, sync: &ShardSync, peer: NodeId, partition: PartitionId) -> bool {
     let shards = commons.peer_shards.get(&peer).map(|shards| *shards);
     let lane = shards.map(|shards| (peer, partition.shard(shards)));
     let peer = lane.and_then(|lane| sync.peers.get(&lane));
-    peer.is_some_and(|peer| peer.compared.is_some())
+    peer.is_some_and(|peer| peer.diverged.contains_key(&partition))
 }

@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use henge_actors::api::{Got, KeyQuery};
+use henge_actors::{
+    api::{Got, KeyQuery},
+    reports::Readiness,
+};
 use henge_kernel::{
     coordination::{PutOptions, ReadOptions, RequestError},
     key::PartitionCount,
@@ -184,6 +187,24 @@ fn a_new_cluster_answers_for_what_was_never_written_as_soon_as_it_is_ready() {
                 let options = if nodes == 1 { options.r(1) } else { options };
                 let got = get(world.node(node), "never written", options).await;
                 assert!(matches!(got, Got::NotFound), "{got:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_new_cluster_that_is_ready_answers_with_all_its_homes() {
+    for seed in 0..20 {
+        simulate(async {
+            let world = World::launch(Plan { shards: vec![2], ..Plan::three(seed) }).await;
+            let is_ready = |node: &str| world.node(node).readiness() == Readiness::Ready;
+            while !ALL.into_iter().all(is_ready) {
+                pass(1).await;
+            }
+            for number in 0..20 {
+                let (key, all) = (format!("never written {number}"), ReadOptions::default().r(3));
+                let got = get(world.node("a"), &key, all).await;
+                assert!(matches!(got, Got::NotFound), "seed {seed}: {got:?}");
             }
         });
     }

@@ -82,6 +82,13 @@ pub fn name(text: &str) -> NodeName {
 impl World {
     /// Starts all nodes of `plan` and waits until they are ready.
     pub async fn start(plan: Plan) -> Self {
+        let world = Self::launch(plan).await;
+        world.ready().await;
+        world
+    }
+
+    /// All nodes are started; none need be ready.
+    pub async fn launch(plan: Plan) -> Self {
         let network = SimulatedNetwork::new(plan.seed, plan.profile.clone());
         let layout = (0..plan.nodes)
             .map(|place| {
@@ -101,7 +108,6 @@ impl World {
         for node in world.names() {
             world.start_node(node).await;
         }
-        world.ready().await;
         world
     }
 
