@@ -13,7 +13,7 @@ use actix::{Actor, Context, Handler, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
     coordination::{
-        Failure, ReplicaRecord,
+        ReplicaRecord,
         repair::{Offered, PATIENCE, Repairs},
     },
     id::NodeId,
@@ -24,12 +24,10 @@ use crate::{
     actor_ref::{ActorRef, Told},
     messages::{
         coordinator::ReplyTo,
-        peer_link::SendRequest,
         read_repairer::{RepairEnded, RepairRecord, Repairing},
         storage_shard::StoreRecord,
     },
     shard::Shard,
-    wire::{PeerReply, PeerRequest},
 };
 
 /// The actor.
@@ -69,29 +67,20 @@ impl ReadRepairer {
         let cluster = commons.cluster.load();
         let deadline = commons.environment.clock.now().after(PATIENCE);
         let reply = ReplyTo::repairer(self.me.clone(), Repairing { home, key: key.clone() });
-        let (stands_in_for, durable) = (None, false);
-        if home == commons.node {
-            let conflict = cluster.buckets.properties(key.bucket()).conflict;
-            self.shard.storage().tell(StoreRecord {
-                key,
-                record,
-                generation,
-                stands_in_for,
-                durable,
-                conflict,
-                deadline,
-                reply,
-            });
-            return;
-        }
+        let conflict = cluster.buckets.properties(key.bucket()).conflict;
         let properties = cluster.buckets.get(key.bucket()).map(|register| register.version);
-        let partition = key.token().partition(cluster.ring.partitions());
-        let request =
-            PeerRequest::Store { key, record, generation, stands_in_for, durable, properties };
-        match self.shard.link_to(home, partition) {
-            Some(link) => link.tell(SendRequest { request, deadline, reply: Some(reply) }),
-            None => reply.answer(PeerReply::Failed(Failure::Unreachable)),
-        }
+        let (stands_in_for, durable) = (None, false);
+        let store = StoreRecord {
+            key,
+            record,
+            generation,
+            stands_in_for,
+            durable,
+            conflict,
+            deadline,
+            reply,
+        };
+        self.shard.store_at(home, store, properties);
     }
 }
 

@@ -9,10 +9,12 @@ use std::{
 
 use actix::{Actor, Context, Supervised};
 use henge_kernel::{
-    coordination::hedge::Hedging,
+    bucket::RegisterVersion,
+    coordination::{Failure, hedge::Hedging},
     id::NodeId,
     key::{Key, PartitionId},
     reaping::Fence,
+    time::Instant,
 };
 
 use crate::{
@@ -25,7 +27,12 @@ use crate::{
     deadline_wheel::DeadlineWheel,
     hinted_handoff_queue::HintedHandoffQueue,
     links::Links,
-    messages::{gossip_membership::StorageSampled, storage_shard::MeetFences},
+    messages::{
+        coordinator::ReplyTo,
+        gossip_membership::StorageSampled,
+        peer_link::SendRequest,
+        storage_shard::{MeetFences, StoreRecord},
+    },
     meter::Meter,
     peer_link::PeerLink,
     read_repairer::ReadRepairer,
@@ -33,6 +40,7 @@ use crate::{
     storage_shard::StorageShard,
     supervision::{Child, Guardian},
     transport::Link,
+    wire::{PeerReply, PeerRequest},
 };
 
 /// One shard: one thread, one log, one endpoint, and the actors around them.
@@ -157,6 +165,11 @@ impl Shard {
         self.storage.get().unwrap_or_else(|| unreachable!("the storage is started first"))
     }
 
+    /// The partition of a key.
+    pub fn partition_of(&self, key: &Key) -> PartitionId {
+        key.token().partition(self.commons.cluster.load().ring.partitions())
+    }
+
     /// How far the shard is in a partition.
     pub fn fence(&self, partition: PartitionId) -> Fence {
         self.fences.borrow().get(&partition).copied().unwrap_or_default()
@@ -164,7 +177,7 @@ impl Shard {
 
     /// A member has refused what was read here of a key, and says how far it is.
     pub fn meet(&self, key: &Key, fence: Fence) {
-        let partition = key.token().partition(self.commons.cluster.load().ring.partitions());
+        let partition = self.partition_of(key);
         self.storage().tell(MeetFences { from: None, fences: vec![(partition, fence)] });
     }
 
@@ -208,9 +221,32 @@ impl Shard {
         self.links.peer((node, partition.shard(shards)))
     }
 
-    /// Whether clients take half of the places of the shard: what can wait does.
-    pub fn is_busy(&self) -> bool {
-        self.leisure().is_over()
+    /// Asks the shard of `node` that holds a partition, or answers at once that there is no way.
+    pub fn send(
+        &self,
+        (node, partition): (NodeId, PartitionId),
+        request: PeerRequest,
+        deadline: Instant,
+        reply: ReplyTo,
+    ) {
+        match self.link_to(node, partition) {
+            Some(link) => link.tell(SendRequest { request, deadline, reply: Some(reply) }),
+            None => reply.answer(PeerReply::Failed(Failure::Unreachable)),
+        }
+    }
+
+    /// Has a record stored by `node`: by its own shard here, or over there.
+    pub fn store_at(&self, node: NodeId, store: StoreRecord, properties: Option<RegisterVersion>) {
+        if node == self.commons.node {
+            return self.storage().tell(store);
+        }
+        let partition = self.partition_of(&store.key);
+        let StoreRecord {
+            key, record, generation, stands_in_for, durable, deadline, reply, ..
+        } = store;
+        let request =
+            PeerRequest::Store { key, record, generation, stands_in_for, durable, properties };
+        self.send((node, partition), request, deadline, reply);
     }
 
     /// How much room the clients of the shard leave for what can wait.

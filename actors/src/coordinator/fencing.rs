@@ -29,8 +29,9 @@ pub(super) struct PutFencing {
     again: Vec<NodeId>,
     /// For which home this node mints, if it is a fallback.
     pub(super) mints_for: Option<NodeId>,
-    /// Replicas that were sent the record, with the home for which they keep it.
-    sent: Vec<(NodeId, Option<NodeId>)>,
+    /// Replicas that were sent the record and have not acknowledged it, with the home for which
+    /// they keep it.
+    pub(super) sent: Vec<(NodeId, Option<NodeId>)>,
     /// How many were asked to mint, and may have done so or may do so yet.
     in_doubt: usize,
 }
@@ -41,8 +42,12 @@ impl PutFencing {
     }
 
     pub(super) fn sent(&mut self, node: NodeId, stands_in_for: Option<NodeId>) {
-        self.sent.retain(|(sent, _)| *sent != node);
+        self.stored(node);
         self.sent.push((node, stands_in_for));
+    }
+
+    pub(super) fn stored(&mut self, node: NodeId) {
+        self.sent.retain(|(sent, _)| *sent != node);
     }
 
     /// Notes who has surely not minted.
@@ -127,7 +132,8 @@ impl Coordinator {
     pub(super) fn forward(&self, node: NodeId) {
         let Task::Put(putting) = &self.task else { return };
         let (write, deadline) = (putting.plan.write.clone(), putting.plan.deadline);
-        self.send(node, PeerRequest::Write(write), deadline, self.reply_to(node));
+        let to = (node, self.shard.partition_of(&write.key));
+        self.shard.send(to, PeerRequest::Write(write), deadline, self.reply_to(node));
     }
 
     /// Has a replica store the record, as it was last asked to.
@@ -144,6 +150,6 @@ impl Coordinator {
             deadline: putting.plan.deadline,
             reply: self.reply_to(node),
         };
-        self.store_at(node, store, putting.plan.write.properties);
+        self.shard.store_at(node, store, putting.plan.write.properties);
     }
 }

@@ -71,8 +71,9 @@ impl Coordinator {
                     let reply = self.reply_to(node);
                     self.shard.storage().tell(ReadRecord { key, known, deadline, reply });
                 } else {
+                    let to = (node, self.shard.partition_of(&key));
                     let request = PeerRequest::Read { key, known, properties: plan.properties };
-                    self.send(node, request, deadline, self.reply_to(node));
+                    self.shard.send(to, request, deadline, self.reply_to(node));
                 }
             }
             GetEffect::WantHedge => {

@@ -57,7 +57,8 @@ impl Coordinator {
                 if node == self.shard.commons.node {
                     self.shard.storage().tell(ListKeys { partition, range, deadline, reply });
                 } else {
-                    self.send(node, PeerRequest::List { partition, range }, deadline, reply);
+                    let request = PeerRequest::List { partition, range };
+                    self.shard.send((node, partition), request, deadline, reply);
                 }
             }
             ListEffect::Reply(answer) => {

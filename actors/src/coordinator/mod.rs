@@ -17,10 +17,9 @@ use std::rc::Rc;
 
 use actix::{Actor, Context, Handler, Supervised};
 use henge_kernel::{
-    bucket::RegisterVersion,
     coordination::{
-        Failure, GetCoordination, PutCoordination, RequestError, get::GetEffect,
-        list::ListCoordination, list::ListEffect, put::PutEffect,
+        GetCoordination, PutCoordination, RequestError, get::GetEffect, list::ListCoordination,
+        list::ListEffect, put::PutEffect,
     },
     id::NodeId,
     key::Key,
@@ -33,11 +32,10 @@ use crate::{
     admission::Permit,
     messages::{
         coordinator::{DeadlinePassed, ReplicaAnswered, ReplyTo},
-        peer_link::{SendControl, SendRequest},
-        storage_shard::StoreRecord,
+        peer_link::SendControl,
     },
     shard::Shard,
-    wire::{ControlMessage, PeerReply, PeerRequest},
+    wire::{ControlMessage, PeerReply},
 };
 
 /// The actor.
@@ -158,29 +156,6 @@ impl Coordinator {
             Task::Put(putting) => Some(putting.key()),
             Task::Idle | Task::List(_) => None,
         }
-    }
-
-    /// Sends to the shard of `node` that holds the key, or learns at once that it cannot.
-    fn send(&self, node: NodeId, request: PeerRequest, deadline: Instant, reply: ReplyTo) {
-        let partition = plan::partition_of(&self.shard, &request);
-        let link = partition.and_then(|partition| self.shard.link_to(node, partition));
-        match link {
-            Some(link) => link.tell(SendRequest { request, deadline, reply: Some(reply) }),
-            None => reply.answer(PeerReply::Failed(Failure::Unreachable)),
-        }
-    }
-
-    /// Has a record stored by `node`: by its own shard here, or over there.
-    fn store_at(&self, node: NodeId, store: StoreRecord, properties: Option<RegisterVersion>) {
-        if node == self.shard.commons.node {
-            return self.shard.storage().tell(store);
-        }
-        let StoreRecord {
-            key, record, generation, stands_in_for, durable, deadline, reply, ..
-        } = store;
-        let request =
-            PeerRequest::Store { key, record, generation, stands_in_for, durable, properties };
-        self.send(node, request, deadline, reply);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     messages::coordinator::Wanted,
     shard::Shard,
     view::ClusterView,
-    wire::{ForwardedWrite, ListedKeys, PeerRequest},
+    wire::{ForwardedWrite, ListedKeys},
 };
 
 /// How long a listing of one partition may take.
@@ -226,19 +226,6 @@ pub fn plan_list(
     let deadline = now.after(LIST_TIMEOUT);
     let request = ListRequest { homes, deadline, patience: hedge::late_delay(LIST_TIMEOUT) };
     (ListPlan { partition, range, deadline, listed: ListedKeys::default() }, request)
-}
-
-/// The partition that a request of a coordinator concerns; it asks nothing about trees or reaping.
-pub fn partition_of(shard: &Shard, request: &PeerRequest) -> Option<PartitionId> {
-    let cluster = shard.commons.cluster.load();
-    match request {
-        PeerRequest::Read { key, .. } | PeerRequest::Store { key, .. } => {
-            Some(partition_of_key(&cluster, key))
-        }
-        PeerRequest::Write(write) => Some(partition_of_key(&cluster, &write.key)),
-        PeerRequest::List { partition, .. } => Some(*partition),
-        PeerRequest::Trees(_) | PeerRequest::Fence(_) => None,
-    }
 }
 
 /// The partition of a key.

@@ -40,15 +40,12 @@ use crate::{
 pub(super) struct Putting {
     pub(super) plan: PutPlan,
     asker: Option<Asker>,
-    /// Homes that were sent the record and have not acknowledged it.
-    pub(super) silent: Vec<NodeId>,
     pub(super) fencing: PutFencing,
 }
 
 impl Putting {
     fn new(plan: PutPlan, asker: Asker) -> Self {
-        let (silent, fencing) = (Vec::new(), PutFencing::default());
-        Self { plan, asker: Some(asker), silent, fencing }
+        Self { plan, asker: Some(asker), fencing: PutFencing::default() }
     }
 
     pub(super) fn key(&self) -> &Key {
@@ -65,13 +62,13 @@ enum Asker {
 impl Coordinator {
     /// The put is over: homes that have not acknowledged it may lack it, and nobody else knows.
     pub(super) fn tell_of_silent(&self, putting: &Putting) {
-        if putting.silent.is_empty() {
+        if putting.fencing.sent.is_empty() {
             return;
         }
         let cluster = self.shard.commons.cluster.load();
         let partition = plan::partition_of_key(&cluster, putting.key());
         if let Some(worker) = self.shard.anti_entropy() {
-            for node in &putting.silent {
+            for (node, _) in &putting.fencing.sent {
                 worker.tell(PartitionDirty { partition, peer: *node });
             }
         }
@@ -100,7 +97,6 @@ impl Coordinator {
                 self.mint();
             }
             PutEffect::StoreAt { node, stands_in_for, record } => {
-                putting.silent.push(node);
                 putting.fencing.sent(node, stands_in_for);
                 let generation = record.generation;
                 let record = putting.plan.minted.get_or_encode(&record.record);
@@ -138,7 +134,7 @@ impl Coordinator {
                 PutEvent::Minted(Minted { context, dot, record })
             }
             PeerReply::Stored => {
-                putting.silent.retain(|silent| *silent != node);
+                putting.fencing.stored(node);
                 PutEvent::Stored(node)
             }
             PeerReply::Written { context, dot, record, replicas } => {

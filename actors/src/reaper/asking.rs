@@ -69,10 +69,7 @@ impl Reaper {
             return self.shard.storage().tell(AnswerFence { question, deadline, reply });
         }
         let request = PeerRequest::Fence(question);
-        match self.shard.link_to(member, partition) {
-            Some(link) => link.tell(SendRequest { request, deadline, reply: Some(reply) }),
-            None => reply.answer(PeerReply::Failed(Failure::Unreachable)),
-        }
+        self.shard.send((member, partition), request, deadline, reply);
     }
 
     /// Asks those that have yet to tell how far they are, and are reached.

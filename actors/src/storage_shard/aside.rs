@@ -46,9 +46,7 @@ impl StorageShard {
         let mut changed = Fences::new();
         for (partition, theirs) in left {
             let kept = self.fencing.kept(*partition);
-            let reaped = kept.fence.reaped.max(theirs.reaped);
-            let (generation, finished) = (theirs.finished, theirs.finished);
-            let fence = Fence { generation, finished, reaped };
+            let fence = kept.fence.anew(theirs.finished, theirs.reaped);
             changed.insert(*partition, Kept { fence, clearing: true, ..kept });
             self.fencing.promised.remove(partition);
         }
@@ -137,13 +135,9 @@ impl StorageShard {
         chunk
     }
 
-    /// Takes a record out of the log with the next batch, and its marks out of the index.
+    /// Takes a record out of the log with the next batch.
     pub(super) fn remove(&mut self, key: Key, payload: Option<Bytes>) {
         let token = key.token();
-        let homes: Vec<_> = self.hints.homes().map(|(home, _)| home).collect();
-        for home in homes {
-            self.hints.remove(home, &key);
-        }
         let digests = (stored_digest(payload), None);
         self.enqueue(Waiting::removal(token, key, digests), None);
     }

@@ -126,18 +126,11 @@ impl StorageShard {
         for (partition, theirs) in theirs {
             let kept = self.fencing.kept(*partition);
             let mut fence = kept.fence;
-            if fence.meet(theirs.finished).is_err() {
+            let Ok(ahead) = fence.follow(theirs, self.is_verified(*partition)) else {
                 left.push((*partition, *theirs));
                 continue;
-            }
-            fence.reaped = fence.reaped.max(theirs.reaped);
-            if theirs.generation > fence.generation {
-                if self.is_verified(*partition) {
-                    fence.generation = theirs.generation;
-                } else {
-                    self.fencing.ahead.insert(*partition, theirs.generation);
-                }
-            }
+            };
+            self.fencing.ahead.extend(ahead.map(|ahead| (*partition, ahead)));
             if fence != kept.fence {
                 changed.insert(*partition, Kept { fence, ..kept });
             }
@@ -165,14 +158,12 @@ impl StorageShard {
         let mut changed = Fences::new();
         for (partition, generation) in ahead {
             let kept = self.fencing.kept(partition);
-            if generation <= kept.fence.generation {
-                continue;
-            }
-            if self.is_verified(partition) {
-                let fence = Fence { generation, ..kept.fence };
+            let (mut fence, theirs) = (kept.fence, Fence { generation, ..kept.fence });
+            // It says nothing new about what is finished, so it leaves nobody behind.
+            let still = fence.follow(&theirs, self.is_verified(partition)).unwrap_or(None);
+            self.fencing.ahead.extend(still.map(|ahead| (partition, ahead)));
+            if fence != kept.fence {
                 changed.insert(partition, Kept { fence, ..kept });
-            } else {
-                self.fencing.ahead.insert(partition, generation);
             }
         }
         if !changed.is_empty() {

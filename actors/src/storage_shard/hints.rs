@@ -68,8 +68,10 @@ impl StorageShard {
         let mut hinted = BTreeSet::new();
         for waiting in written {
             let bytes = waiting.hint_bytes();
-            let Waiting { key, kept_for, released, .. } = waiting;
-            if let Some(home) = released {
+            let Waiting { key, payload, kept_for, released, .. } = waiting;
+            if payload.is_none() {
+                self.hints.forget(&key);
+            } else if let Some(home) = released {
                 self.hints.remove(home, &key);
             }
             for home in kept_for {

@@ -104,9 +104,11 @@ impl StorageShard {
         key: &Key,
         stands_in_for: Option<NodeId>,
     ) -> Result<Option<NodeId>, StorageError> {
+        let Some(node) = stands_in_for else { return Ok(None) };
         let cluster = self.shard.commons.cluster.load();
-        let is_home = cluster.homes_of(key).contains(&self.shard.commons.node);
-        let Some(node) = stands_in_for.filter(|_| is_home) else { return Ok(stands_in_for) };
+        if !cluster.homes_of(key).contains(&self.shard.commons.node) {
+            return Ok(stands_in_for);
+        }
         let partition = key.token().partition(cluster.ring.partitions());
         if self.standing.ledger.owe(node, partition) {
             self.write_ledger()?;

@@ -112,13 +112,12 @@ impl Repairs {
 }
 
 fn joined(mut held: ReplicaRecord, wanted: &ReplicaRecord, conflict: Conflict) -> ReplicaRecord {
-    Arc::make_mut(&mut held.record).merge(&wanted.record, conflict);
+    Arc::make_mut(&mut held.record).merge_once(&wanted.record, conflict);
     held.generation = held.generation.min(wanted.generation);
     held
 }
 
 /// Bytes of the values of a record: the rest is small.
 fn bytes_of(record: &Record) -> u64 {
-    let values = record.versions().iter().filter_map(|version| version.value());
-    values.map(|value| value.bytes.len() as u64).sum()
+    record.value_bytes() as u64
 }

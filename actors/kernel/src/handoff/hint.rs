@@ -128,6 +128,14 @@ impl HintIndex {
         Some(hint)
     }
 
+    /// Notes that a record is gone, for whomever it was kept.
+    pub fn forget(&mut self, key: &Key) {
+        let homes: Vec<NodeId> = self.homes.keys().copied().collect();
+        for home in homes {
+            self.remove(home, key);
+        }
+    }
+
     /// Keeps a record for those who are homes now instead of one that left. The marks of the stored
     /// record are changed in the same step.
     pub fn readdress(&mut self, from: NodeId, key: &Key, to: &[NodeId]) {

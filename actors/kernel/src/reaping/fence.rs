@@ -124,6 +124,29 @@ impl Fence {
         Ok(())
     }
 
+    /// Takes in how far another member is. If that is further, this one has missed a promise, and
+    /// follows once it has heard from every member since it was opened: had one of them finished
+    /// more, it would have said so. Until then it says which generation it may not follow yet: it
+    /// mints nothing there, for others would not take it.
+    pub fn follow(
+        &mut self,
+        theirs: &Self,
+        has_heard_all: bool,
+    ) -> Result<Option<Generation>, LeftBehind> {
+        self.meet(theirs.finished)?;
+        self.reaped = self.reaped.max(theirs.reaped);
+        if has_heard_all {
+            self.generation = self.generation.max(theirs.generation);
+        }
+        Ok(Some(theirs.generation).filter(|ahead| *ahead > self.generation))
+    }
+
+    /// The fence of a member that was left behind and begins anew: it has nothing to lose any more.
+    #[must_use]
+    pub fn anew(&self, finished: Generation, reaped: Stamp) -> Self {
+        Self { generation: finished, finished, reaped: self.reaped.max(reaped) }
+    }
+
     /// Promises what is asked, or says why not. The fence that is returned in `self` is durable
     /// before the promise is given, in one step with the look at the records: the shard takes in
     /// nothing between the two. For a round that prunes, the shard also takes from these records

@@ -96,8 +96,9 @@ impl Due {
             Some(_) => version.expires_at,
             None => Some(WallMillis(0)),
         };
-        let ends: Option<Vec<_>> = record.versions().iter().map(end).collect();
-        let ends = ends?.into_iter().max()?;
+        let mut all = record.versions().iter().map(end);
+        let first = all.next()??;
+        let ends = all.try_fold(first, |latest, end| Some(latest.max(end?)))?;
         Some(Self { purpose: Purpose::Reap, ends, written })
     }
 

@@ -140,3 +140,26 @@ fn an_expired_value_is_dead_by_the_clock_of_the_asked_only() {
     assert!(!is_dead(&record, WallMillis(4_999)));
     assert!(is_dead(&record, WallMillis(5_000)));
 }
+
+#[test]
+fn a_member_that_missed_a_promise_follows_when_it_has_heard_all() {
+    let theirs = Fence { generation: Generation(6), finished: Generation(3), reaped: Stamp(9) };
+    let mut fence = at(4);
+    assert_eq!(fence.follow(&theirs, false), Ok(Some(Generation(6))), "it may be a restored one");
+    assert_eq!((fence.generation, fence.reaped), (Generation(4), Stamp(9)));
+    assert_eq!(fence.follow(&theirs, true), Ok(None));
+    assert_eq!(fence.generation, Generation(6));
+    assert_eq!(fence.follow(&at(2), true), Ok(None));
+    assert_eq!(fence.generation, Generation(6), "nobody goes back");
+}
+
+#[test]
+fn a_member_that_was_left_behind_follows_nobody_and_begins_anew() {
+    let theirs = Fence { generation: Generation(7), finished: Generation(6), reaped: Stamp(9) };
+    let mut fence = at(4);
+    let left = LeftBehind { finished: Generation(6), generation: Generation(4) };
+    assert_eq!((fence.follow(&theirs, true), fence), (Err(left), at(4)));
+    let anew = fence.anew(left.finished, theirs.reaped);
+    let expected = Fence { generation: Generation(6), finished: Generation(6), reaped: Stamp(9) };
+    assert_eq!(anew, expected);
+}
