@@ -38,13 +38,28 @@ impl<'a> Orders<'a> {
         format!("{}-{}-{number}", self.name, side.name)
     }
 
-    /// Every node must know of a bucket before it takes anything.
+    /// Every node must know of a bucket, and that all others do, before it takes anything: one that
+    /// is cut off before it has heard so takes nothing.
     pub async fn make_bucket(&self, stage: &mut Stage) -> Result<(), Broken> {
         let [near, _] = self.sides;
         let properties = json!({ "n": HOMES });
         let make = Request::put_json(near.http, "/v1/buckets/orders", &properties);
         let title = format!("A bucket of orders, each with {HOMES} homes");
-        stage.step(title, async |scene| scene.expect(&make, 200).await).await.map(drop)
+        let make = async |scene: &mut Scene| {
+            scene.expect(&make, 200).await?;
+            for node in self.nodes {
+                let look = Request::get(node.http, "/v1/buckets");
+                let is_there = async || {
+                    let told = answer_to(&look).await?.json();
+                    let mut buckets = told["buckets"].as_array().into_iter().flatten();
+                    let orders = buckets.find(|bucket| bucket["bucket"] == "orders");
+                    Ok(orders.filter(|orders| orders["established"] == true).map(drop))
+                };
+                scene.wait("the bucket on all nodes", is_there).await?;
+            }
+            Ok(())
+        };
+        stage.step(title, make).await
     }
 
     /// Both sides take orders; for homes that they do not reach others keep them.
