@@ -1,13 +1,8 @@
-//! Running whole nodes in one thread, where they can crash.
+//! A process in miniature, that can crash.
 
 use std::panic::resume_unwind;
 
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
-
-/// The meters of a node, for the bench that asks what they cost.
-pub use crate::meter::Roster;
-/// What nodes ask and answer each other, for tests that twist it.
-pub use crate::wire::{ForwardedWrite, PeerReply, PeerRequest, RequestFrame};
 
 /// A process in miniature: a future and all that it spawns, in a `LocalSet` of their own.
 ///
