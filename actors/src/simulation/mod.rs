@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | [`Sandbox`] | a process in miniature |
 //! | [`history`] | what clients did and were told: one format, whoever ran the cluster |
+//! | [`checkers`] | what must be true of any history |
 
+pub mod checkers;
 pub mod history;
 mod sandbox;
 
