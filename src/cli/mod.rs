@@ -5,10 +5,12 @@
 //! | `mod.rs` | `demo`, `serve`, `check-config`, `tls`; the options of all |
 //! | `data.rs` | `put`, `get`, `delete`, `keys`, `buckets`, `bucket` |
 //! | `bench.rs` | `bench` |
+//! | `judge.rs` | `judge` |
 //! | `screens.rs` | `status`, `members`, `ring`, `hints`, `repair`, `actors`; `completions` |
 
 mod bench;
 mod data;
+mod judge;
 mod screens;
 
 use std::{path::PathBuf, time::Duration};
@@ -26,6 +28,7 @@ pub use data::{
     BucketCommand, BucketGetArgs, BucketSetArgs, BucketsArgs, DeleteArgs, GetArgs, KeyArgs,
     KeysArgs, PutArgs, WriteArgs,
 };
+pub use judge::JudgeArgs;
 pub use screens::{
     ActorsArgs, CompletionsArgs, HintsArgs, MembersArgs, RepairArgs, RingArgs, ScreenArgs,
     StatusArgs,
@@ -150,6 +153,8 @@ pub enum Command {
     Actors(ActorsArgs),
     /// Measure gets and puts
     Bench(BenchArgs),
+    /// Judge what clients saw of a run: which promises were broken
+    Judge(JudgeArgs),
     /// Print what makes a shell complete this command
     Completions(CompletionsArgs),
 }

@@ -11,6 +11,7 @@
 //! | `buckets`, `bucket` | `buckets.rs` |
 //! | `status`, `members`, `ring`, `hints`, `repair`, `actors` | each its own; what they share: `screen.rs` |
 //! | `bench` | `bench/` |
+//! | `judge` | `judge.rs` |
 //! | `completions` | `completions.rs` |
 //!
 //! | shared | file |
@@ -33,6 +34,7 @@ mod found;
 mod get;
 mod hints;
 mod http_client;
+mod judge;
 mod keys;
 mod members;
 mod output;
@@ -77,6 +79,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Repair(args) => repair::run(args, cli),
         Command::Actors(args) => actors::run(args, cli),
         Command::Bench(args) => bench::run(args, cli),
+        Command::Judge(args) => judge::run(args, cli.global),
         Command::Completions(args) => completions::run(*args),
     };
     done.unwrap_or_else(|failure| {

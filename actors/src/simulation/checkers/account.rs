@@ -246,13 +246,11 @@ impl<'a> Account<'a> {
     }
 
     /// Whether, where the last writer wins, a put may have lost to what is shown, or, if nothing
-    /// is, to what may have ended the key: to something that it had not seen.
+    /// is, to what may have ended the key. Of an end that the put had seen, a twin may have won,
+    /// which nobody shows: any end will do.
     pub(super) fn may_have_lost(&self, bit: usize, shown: &[Sight], ends: &[&Write<'a>]) -> bool {
         let past = &self.write_of(bit).past;
-        if shown.is_empty() {
-            return ends.iter().any(|end| !past.contains(end.bit));
-        }
         let seen = |sight: &Sight| sight.version.is_some_and(|version| past.contains(version));
-        !shown.iter().all(seen)
+        if shown.is_empty() { !ends.is_empty() } else { !shown.iter().all(seen) }
     }
 }

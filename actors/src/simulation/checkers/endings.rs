@@ -69,12 +69,14 @@ impl<'a> Ending<'a> {
     }
 
     fn returned(&self, verdict: &mut Verdict) {
-        let mut told = BTreeSet::new();
+        let (began, mut told) = (self.reads[0].line, BTreeSet::new());
         for sight in &self.sights {
             let Some(version) = sight.version.filter(|version| told.insert(*version)) else {
                 continue;
             };
-            let seen = |by: &&Write<'_>| by.acked_at().is_some() && by.past.contains(version);
+            let seen = |by: &&Write<'_>| {
+                by.acked_at().is_some_and(|line| line < began) && by.past.contains(version)
+            };
             let Some(by) = self.account.writes.iter().find(seen) else { continue };
             let kind =
                 if by.is_put() { ViolationKind::Resurrected } else { ViolationKind::Undeleted };

@@ -26,8 +26,8 @@
 //! **Buckets in which the last writer wins** keep one of several concurrent writes. There an
 //! acknowledged put may be lost to a write that had not seen it, and the checkers cannot know to
 //! which: `lost` and `stale-strict` accuse only where everything that is shown had been seen by the
-//! lost put, or where nothing is shown and nothing that it had not seen can have ended the key. A
-//! `lww` answer with two values is `siblings`.
+//! lost put, or where nothing is shown and no delete and no TTL can have ended the key. An answer
+//! with two values is `siblings`.
 //!
 //! **TTL.** A put may be gone from its invocation plus its TTL on, less the skew of clocks that the
 //! meta line allows; from the beginning, if it allows any. Then it excuses what it had seen, as a

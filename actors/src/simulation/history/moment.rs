@@ -45,7 +45,7 @@ impl Serialize for Moment {
         if self.0.is_multiple_of(1000) {
             serializer.serialize_u64(self.0 / 1000)
         } else {
-            #[expect(clippy::cast_precision_loss, reason = "exact for 285 years")]
+            #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
             serializer.serialize_f64(self.0 as f64 / 1000.0)
         }
     }
@@ -74,8 +74,8 @@ impl Visitor<'_> for MillisVisitor {
     }
 
     fn visit_f64<E: Error>(self, millis: f64) -> Result<Moment, E> {
-        // Beyond this a float no longer tells microseconds apart.
-        if !(0.0..9e12).contains(&millis) {
+        // Far beyond 30 years a float no longer tells microseconds apart.
+        if !(0.0..1e12).contains(&millis) {
             return Err(E::invalid_value(Unexpected::Float(millis), &self));
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
