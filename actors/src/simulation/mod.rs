@@ -1,11 +1,14 @@
-//! Whole nodes of production actors in one thread, on paused time, where everything can fail.
+//! Whole nodes of production actors in one thread, on paused time, where everything can fail; and
+//! judging what their clients saw.
 //!
-//! | file | what |
+//! | module | |
 //! | --- | --- |
-//! | `sandbox.rs` | a process in miniature |
-//! | `sites.rs` | places of the code at which a process dies or stops |
-//! | `world.rs` | a cluster of such processes with its network, disks and clocks |
+//! | [`Sandbox`] | a process in miniature |
+//! | [`sites`] | places of the code at which a process dies or stops |
+//! | [`World`] | a cluster of such processes with its network, disks and clocks |
+//! | [`history`] | what clients did and were told: one format, whoever ran the cluster |
 
+pub mod history;
 mod sandbox;
 pub mod sites;
 mod world;
@@ -15,6 +18,7 @@ pub use self::{
     world::{World, WorldPlan},
 };
 pub use crate::failpoint::Site;
+
 /// The meters of a node, for the bench that asks what they cost.
 pub use crate::meter::Roster;
 /// What nodes ask and answer each other, for tests that twist it.
