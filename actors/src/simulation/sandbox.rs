@@ -11,7 +11,7 @@ use std::{
 
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
-use super::sites::Armed;
+use super::{Site, sites::Armed};
 
 /// A process in miniature: a future and all that it spawns, in a `LocalSet` of their own.
 ///
@@ -28,6 +28,8 @@ pub struct Sandbox {
 pub(super) struct Gate {
     is_stopped: Cell<bool>,
     is_dead: Cell<bool>,
+    /// Where it died, or stopped by itself.
+    halted_at: Cell<Option<Site>>,
     waker: RefCell<Option<Waker>>,
     /// What happens to it at a named place of its code.
     pub(super) armed: RefCell<Option<Armed>>,
@@ -71,8 +73,14 @@ impl Sandbox {
         self.gate.stop();
     }
 
+    /// The named place of its code at which the process died or stopped, if it did.
+    pub fn halted_at(&self) -> Option<Site> {
+        self.gate.halted_at.get()
+    }
+
     /// Lets a stopped process go on.
     pub fn resume(&self) {
+        self.gate.halted_at.set(None);
         self.gate.is_stopped.set(false);
         if let Some(waker) = self.gate.waker.take() {
             waker.wake();
@@ -88,6 +96,11 @@ impl Sandbox {
     /// Arms a named place of the code for this process, in the place of what was armed before.
     pub fn arm(&self, armed: Armed) {
         *self.gate.armed.borrow_mut() = Some(armed);
+    }
+
+    /// Nothing happens at a named place any more.
+    pub fn disarm(&self) {
+        *self.gate.armed.borrow_mut() = None;
     }
 
     /// Drops every task inside, wherever it waits; when this returns, it is done. Tasks may run
@@ -119,12 +132,19 @@ impl Gate {
         CURRENT.with_borrow(Clone::clone)
     }
 
-    pub(super) fn stop(&self) {
+    fn stop(&self) {
         self.is_stopped.set(true);
     }
 
+    /// Stops the process here: this step of its code is its last until it goes on.
+    pub(super) fn stop_at(&self, site: Site) {
+        self.halted_at.set(Some(site));
+        self.stop();
+    }
+
     /// Ends the process here: its network and disk at once, its code at the next catch.
-    pub(super) fn die(&self) -> ! {
+    pub(super) fn die_at(&self, site: Site) -> ! {
+        self.halted_at.set(Some(site));
         self.is_dead.set(true);
         if let Some(act) = self.on_death.borrow_mut().take() {
             act();

@@ -50,7 +50,7 @@ pub fn pass(site: Site) {
     *armed = None;
     drop(armed);
     match act {
-        Act::Stop => gate.stop(),
-        Act::Die => gate.die(),
+        Act::Stop => gate.stop_at(site),
+        Act::Die => gate.die_at(site),
     }
 }
