@@ -7,7 +7,9 @@
 //! | [`sites`] | places of the code at which a process dies or stops |
 //! | [`World`] | a cluster of such processes with its network, disks and clocks |
 //! | [`history`] | what clients did and were told: one format, whoever ran the cluster |
+//! | [`checkers`] | what must be true of any history |
 
+pub mod checkers;
 pub mod history;
 mod sandbox;
 pub mod sites;

@@ -31,17 +31,19 @@
 //! - `dots` are the names under which the store shows values: opaque, and only compared. A put that
 //!   was forwarded may be made twice, under two dots; without dots the checkers cannot know.
 
+mod collected;
 mod event;
 mod moment;
 mod reader;
 mod recorder;
 
+pub use collected::{BucketRules, History, Operation, Outcome};
 pub use event::{
     Answered, Dump, Event, Expectation, Invoke, Kind, Mark, MarkName, Meta, NodeState, Quorum,
     Unanswered,
 };
 pub use moment::Moment;
-pub use reader::{Malformed, read, read_line};
+pub use reader::{Malformed, read, read_history, read_line};
 pub use recorder::Recorder;
 
 /// The version of the format.

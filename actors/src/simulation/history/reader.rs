@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use super::{Event, FORMAT};
+use super::{Event, FORMAT, History};
 
 /// A file that is no history.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +59,24 @@ impl Malformed {
 ///
 /// At the first line that is no event; an empty line is none.
 pub fn read(file: impl BufRead) -> Result<Vec<Event>, Malformed> {
-    let event = |(index, text): (usize, io::Result<String>)| {
+    events(file).collect()
+}
+
+/// A whole history, without keeping its events.
+///
+/// # Errors
+///
+/// At the first line that is no event, or does not fit those before it.
+pub fn read_history(file: impl BufRead) -> Result<History, Malformed> {
+    History::collect(events(file))
+}
+
+fn events(file: impl BufRead) -> impl Iterator<Item = Result<Event, Malformed>> {
+    file.lines().enumerate().map(|(index, text)| {
         let line = index + 1;
         let text = text.map_err(|source| Malformed::Unreadable { line, source })?;
         read_line(line, &text)
-    };
-    file.lines().enumerate().map(event).collect()
+    })
 }
 
 /// The event in one line, whose number is `line`.
