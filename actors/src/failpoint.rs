@@ -55,6 +55,27 @@ impl Site {
         Self::AfterReapDrop,
         Self::AtRestart,
     ];
+
+    /// What people call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BeforeWrite => "before-write",
+            Self::AfterWrite => "after-write",
+            Self::BeforeSync => "before-sync",
+            Self::AfterSync => "after-sync",
+            Self::BeforeAck => "before-ack",
+            Self::AfterAck => "after-ack",
+            Self::BeforeHintRelease => "before-hint-release",
+            Self::AfterHintRelease => "after-hint-release",
+            Self::BeforeExchange => "before-exchange",
+            Self::AfterExchange => "after-exchange",
+            Self::BeforeReapPromise => "before-reap-promise",
+            Self::AfterReapPromise => "after-reap-promise",
+            Self::BeforeReapDrop => "before-reap-drop",
+            Self::AfterReapDrop => "after-reap-drop",
+            Self::AtRestart => "at-restart",
+        }
+    }
 }
 
 /// The node comes by.

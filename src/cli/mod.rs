@@ -5,11 +5,13 @@
 //! | `mod.rs` | `demo`, `serve`, `check-config`, `tls`; the options of all |
 //! | `data.rs` | `put`, `get`, `delete`, `keys`, `buckets`, `bucket` |
 //! | `bench.rs` | `bench` |
+//! | `simulate.rs` | `simulate` |
 //! | `screens.rs` | `status`, `members`, `ring`, `hints`, `repair`, `actors`; `completions` |
 
 mod bench;
 mod data;
 mod screens;
+mod simulate;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -30,6 +32,7 @@ pub use screens::{
     ActorsArgs, CompletionsArgs, HintsArgs, MembersArgs, RepairArgs, RingArgs, ScreenArgs,
     StatusArgs,
 };
+pub use simulate::SimulateArgs;
 
 /// A Dynamo-style key-value store: no leader, a quorum per request, conflicts kept until they are
 /// resolved.
@@ -150,6 +153,8 @@ pub enum Command {
     Actors(ActorsArgs),
     /// Measure gets and puts
     Bench(BenchArgs),
+    /// Run whole clusters in simulated time, where everything can fail, and judge them
+    Simulate(SimulateArgs),
     /// Print what makes a shell complete this command
     Completions(CompletionsArgs),
 }

@@ -11,6 +11,7 @@
 //! | `buckets`, `bucket` | `buckets.rs` |
 //! | `status`, `members`, `ring`, `hints`, `repair`, `actors` | each its own; what they share: `screen.rs` |
 //! | `bench` | `bench/` |
+//! | `simulate` | `simulate/` |
 //! | `completions` | `completions.rs` |
 //!
 //! | shared | file |
@@ -42,6 +43,7 @@ mod ring;
 mod screen;
 mod serve;
 mod session;
+mod simulate;
 mod status;
 mod table;
 mod tls;
@@ -77,6 +79,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Repair(args) => repair::run(args, cli),
         Command::Actors(args) => actors::run(args, cli),
         Command::Bench(args) => bench::run(args, cli),
+        Command::Simulate(args) => simulate::run(args, cli.global),
         Command::Completions(args) => completions::run(*args),
     };
     done.unwrap_or_else(|failure| {

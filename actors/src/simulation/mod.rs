@@ -3,20 +3,39 @@
 //!
 //! | module | |
 //! | --- | --- |
+//! | [`run()`], [`Options`], [`Report`] | a seed becomes a run, and the run a verdict |
+//! | [`shrink()`], [`timeline()`] | what is done with a red one |
+//! | [`Fault`] | the kinds of faults; `atlas.rs` lets them happen |
+//! | [`World`] | a cluster with its network, disks and clocks |
 //! | [`Sandbox`] | a process in miniature |
 //! | [`sites`] | places of the code at which a process dies or stops |
-//! | [`World`] | a cluster of such processes with its network, disks and clocks |
 //! | [`history`] | what clients did and were told: one format, whoever ran the cluster |
 //! | [`checkers`] | what must be true of any history |
 
+mod atlas;
+mod book;
 pub mod checkers;
+mod faults;
 pub mod history;
+pub mod kept;
+pub mod options;
+mod panics;
+mod run;
 mod sandbox;
+mod shrink;
 pub mod sites;
-mod world;
+mod timeline;
+mod workload;
+pub mod world;
 
 pub use self::{
+    book::Tally,
+    faults::{Fault, UnknownFault},
+    options::Options,
+    run::{CONVERGE_MS, Report, run},
     sandbox::Sandbox,
+    shrink::shrink,
+    timeline::timeline,
     world::{World, WorldPlan},
 };
 pub use crate::failpoint::Site;

@@ -1,7 +1,13 @@
 //! A run: bursts of work under faults, each followed by quiet in which all must become equal; at
 //! the end every key is read, and the history judged.
 
-use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use henge_kernel::{bucket::BucketChange, coordination::RequestError, key::PartitionCount};
@@ -18,7 +24,7 @@ use super::{
     checkers::{self, Verdict},
     history::{Dump, Event, History, Mark, MarkName, Meta, NodeState, Quorum},
     options::{Bucket, Options},
-    sites,
+    panics, sites,
     workload::{Client, Doors, Place, places},
 };
 use crate::{reports::ReplicaReport, settings::Settings};
@@ -67,23 +73,43 @@ impl Report {
     }
 }
 
-/// Runs what `options` decide, on this thread.
-///
-/// # Panics
-///
-/// If no runtime can be made, or if the simulation itself is wrong.
+/// Runs what `options` decide, on this thread. A panic that nobody planted is a problem of the run.
 pub fn run(options: &Options) -> Report {
+    sites::take_passes();
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.unwrap_or_else(|error| unreachable!("a runtime of timers: {error}"));
-    sites::take_passes();
-    let tasks = LocalSet::new();
-    let report = tasks.block_on(&runtime, simulate(Arc::new(options.clone())));
-    // What is left of nodes goes before the clock that they ask.
-    drop(tasks);
-    report
+    let (played, panics) = panics::watch(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            // What is left of nodes goes before the clock that they ask.
+            LocalSet::new().block_on(&runtime, play(Arc::new(options.clone())))
+        }))
+    });
+    let Played { events, mut problems, faults, tally, simulated, trace } =
+        played.unwrap_or_default();
+    problems.extend(panics);
+    let verdict = match History::of(events.iter().cloned()) {
+        Ok(history) => checkers::judge(&history),
+        Err(error) => {
+            problems.push(format!("the history is malformed: {error}"));
+            Verdict::default()
+        }
+    };
+    let (options, passes) = (options.clone(), sites::take_passes());
+    Report { options, events, verdict, problems, faults, passes, tally, simulated, trace }
 }
 
-async fn simulate(options: Arc<Options>) -> Report {
+/// What a run leaves to be judged.
+#[derive(Default)]
+struct Played {
+    events: Vec<Event>,
+    problems: Vec<String>,
+    faults: BTreeMap<Fault, u64>,
+    tally: Tally,
+    simulated: Duration,
+    trace: u64,
+}
+
+async fn play(options: Arc<Options>) -> Played {
     let book = Book::open();
     let began = Instant::now();
     book.write(Event::Meta(meta(&options)));
@@ -107,22 +133,13 @@ async fn simulate(options: Arc<Options>) -> Report {
         (Fault::Delay, u64::from(options.faults.contains(&Fault::Delay))),
     ];
     faults.extend(weather.into_iter().filter(|(_, count)| *count > 0));
-    let trace = world.network.trace_hash() ^ book.hash().rotate_left(1);
-    let events = book.take();
-    let (verdict, malformed) = match History::of(events.iter().cloned()) {
-        Ok(history) => (checkers::judge(&history), None),
-        Err(error) => (Verdict::default(), Some(format!("the history is malformed: {error}"))),
-    };
-    Report {
-        options: Options::clone(&options),
-        events,
-        verdict,
-        problems: atlas.problems.into_iter().chain(malformed).collect(),
+    Played {
+        problems: atlas.problems,
         faults,
-        passes: sites::take_passes(),
         tally: book.tally(),
         simulated: began.elapsed(),
-        trace,
+        trace: world.network.trace_hash() ^ book.hash().rotate_left(1),
+        events: book.take(),
     }
 }
 
