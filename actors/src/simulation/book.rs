@@ -110,7 +110,8 @@ impl Book {
 
     /// All events so far, taken out.
     pub fn take(&self) -> Vec<Event> {
-        let recorder = std::mem::replace(&mut self.inside.borrow_mut().recorder, Recorder::keeping());
+        let recorder =
+            std::mem::replace(&mut self.inside.borrow_mut().recorder, Recorder::keeping());
         recorder.finish().unwrap_or_default()
     }
 }

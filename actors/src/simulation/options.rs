@@ -254,16 +254,8 @@ fn draw_faults(draws: &Draws) -> BTreeSet<Fault> {
 }
 
 fn draw_buckets(draws: &Draws, nodes: usize) -> Vec<Bucket> {
-    let quorums: [(u8, u8, u8); 8] = [
-        (3, 2, 2),
-        (3, 2, 2),
-        (3, 2, 2),
-        (3, 1, 3),
-        (3, 2, 3),
-        (3, 3, 2),
-        (3, 1, 1),
-        (5, 3, 3),
-    ];
+    let quorums: [(u8, u8, u8); 8] =
+        [(3, 2, 2), (3, 2, 2), (3, 2, 2), (3, 1, 3), (3, 2, 3), (3, 3, 2), (3, 1, 1), (5, 3, 3)];
     let bucket = |place: u64| {
         let purpose = |what: &str| format!("{what} of bucket {place}");
         let fits = |quorum: &&(u8, u8, u8)| usize::from(quorum.0) <= nodes;

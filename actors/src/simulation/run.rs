@@ -144,8 +144,8 @@ async fn play(options: Arc<Options>) -> Played {
 }
 
 fn meta(options: &Options) -> Meta {
-    let bent = options.faults.contains(&Fault::ClockJump)
-        || options.faults.contains(&Fault::ClockDrift);
+    let bent =
+        options.faults.contains(&Fault::ClockJump) || options.faults.contains(&Fault::ClockDrift);
     Meta {
         seed: Some(options.seed),
         quorum: Quorum::Sloppy,

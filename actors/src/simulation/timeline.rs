@@ -86,8 +86,13 @@ fn sent(invoke: &Invoke) -> String {
         Kind::Get => "get",
         Kind::Delete => "delete",
     };
-    let mut line =
-        format!("{:>14}  {:<10} -> {} {op} {}", at(invoke.t), invoke.id, invoke.node, full_key(invoke));
+    let mut line = format!(
+        "{:>14}  {:<10} -> {} {op} {}",
+        at(invoke.t),
+        invoke.id,
+        invoke.node,
+        full_key(invoke)
+    );
     if let Some(val) = invoke.val.as_ref().filter(|val| **val != invoke.id) {
         let _ = write!(line, " {val}");
     }

@@ -165,8 +165,7 @@ impl World {
     }
 
     fn settings(&self, node: &str) -> Settings {
-        let cluster =
-            ClusterName::new("simulated").unwrap_or_else(|error| unreachable!("{error}"));
+        let cluster = ClusterName::new("simulated").unwrap_or_else(|error| unreachable!("{error}"));
         let mut settings =
             Settings::member(cluster, self.layout.clone(), name(node), "/data".into());
         let place = NAMES.iter().position(|name| *name == node).unwrap_or_default();
@@ -247,9 +246,8 @@ impl World {
 
     /// The nodes that run and whose logs take no more writes.
     pub fn poisoned(&self) -> Vec<String> {
-        let poisoned = self.running.iter().filter(|(_, node)| {
-            node.handle.commons.storage_is_poisoned()
-        });
+        let poisoned =
+            self.running.iter().filter(|(_, node)| node.handle.commons.storage_is_poisoned());
         poisoned.map(|(name, _)| name.clone()).collect()
     }
 
