@@ -175,8 +175,8 @@ impl Future for Process {
             *self.gate.waker.borrow_mut() = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let Some(inside) = &mut self.inside else { return Poll::Ready(()) };
         let gate = Rc::clone(&self.gate);
+        let Some(inside) = &mut self.inside else { return Poll::Ready(()) };
         let before = CURRENT.replace(Some(Rc::clone(&gate)));
         let progress = catch_unwind(AssertUnwindSafe(|| inside.as_mut().poll(cx)));
         CURRENT.set(before);

@@ -54,14 +54,14 @@ fn smaller(options: &Options) -> Vec<Options> {
     let faults: Vec<Fault> = options.faults.iter().copied().collect();
     if faults.len() > 3 {
         for half in faults.chunks(faults.len().div_ceil(2)) {
-            offer(&|smaller| half.iter().for_each(|fault| drop(smaller.faults.remove(fault))));
+            offer(&|smaller| smaller.faults.retain(|fault| !half.contains(fault)));
         }
     }
     offer(&|smaller| smaller.bursts = 1);
     offer(&|smaller| smaller.keys = smaller.keys.div_ceil(2));
     offer(&|smaller| smaller.clients = smaller.clients.div_ceil(2));
     for fault in &faults {
-        offer(&|smaller| drop(smaller.faults.remove(fault)));
+        offer(&|smaller| smaller.faults.retain(|other| other != fault));
     }
     offer(&|smaller| smaller.buckets.truncate(1));
     offer(&|smaller| drop(smaller.buckets.remove(0)));

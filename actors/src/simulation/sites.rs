@@ -1,6 +1,6 @@
 //! Named places of the code at which a simulation can let a process die or stop.
 
-use std::{cell::RefCell, time::Duration};
+use std::cell::RefCell;
 
 use super::sandbox::Gate;
 use crate::failpoint::Site;

@@ -220,7 +220,7 @@ impl Client {
         let all = self.seen.entry(number).or_default();
         if all.len() == REMEMBERED_MAX {
             let forgotten = self.rng.usize(..all.len());
-            all.remove(forgotten);
+            drop(all.remove(forgotten));
         }
         all.push(seen);
     }

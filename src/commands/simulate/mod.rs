@@ -67,7 +67,7 @@ fn runs(args: &SimulateArgs) -> Result<Vec<Options>, Failure> {
         }
     }
     for options in &mut runs {
-        args.without.iter().for_each(|fault| drop(options.faults.remove(fault)));
+        options.faults.retain(|fault| !args.without.contains(fault));
         options.settle();
     }
     Ok(runs)

@@ -6,6 +6,11 @@
 //! | damage | at most `damaged_max` nodes lose what they had acknowledged, until all is equal again |
 //! | one at a time | a node has one fault of its own at a time; the network has one cut |
 //! | an end | each fault has one, at the latest that of the burst |
+//!
+//! `network.rs` has the faults of the network, `relief.rs` the ends of all.
+
+mod network;
+mod relief;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +26,7 @@ use super::{
     options::Options,
     sites::{Act, Armed},
     workload::Doors,
-    world::{Ended, NAMES, NotStarted, name},
+    world::NAMES,
 };
 use crate::{NodeHandle, storage::disk_simulated::Faults};
 
@@ -284,222 +289,5 @@ impl Atlas {
         bytes[at] ^= 1 << self.rng.u8(..8);
         disk.overwrite(path, bytes);
         Some(format!("{node} {}:{at}", path.display()))
-    }
-
-    fn slow_a_link(&mut self, world: &World) -> bool {
-        if self.is_slow {
-            return false;
-        }
-        let nodes = &NAMES[..self.options.nodes];
-        let (Some(one), Some(other)) = (self.choose(nodes), self.choose(nodes)) else {
-            return false;
-        };
-        if one == other {
-            return false;
-        }
-        let by = Duration::from_millis(self.rng.u64(10..=1_000));
-        world.network.slow_down(&name(one), &name(other), by);
-        let both = self.rng.bool();
-        if both {
-            world.network.slow_down(&name(other), &name(one), by);
-        }
-        self.is_slow = true;
-        self.end_later(Relief::SpeedUp);
-        let arrow = if both { "<->" } else { "->" };
-        self.count(Fault::SlowLink, &[], format!("{one} {arrow} {other} by {} ms", by.as_millis()));
-        true
-    }
-
-    fn cut(&mut self, world: &World, fault: Fault) -> bool {
-        if self.is_cut {
-            return false;
-        }
-        let mut nodes = NAMES[..self.options.nodes].to_vec();
-        self.rng.shuffle(&mut nodes);
-        let count = nodes.len();
-        let both = |one: &str, other: &str| world.network.cut(&name(one), &name(other));
-        let note = match fault {
-            Fault::OneWay => {
-                world.network.cut_one_way(&name(nodes[0]), &name(nodes[1]));
-                format!("{} -> {}", nodes[0], nodes[1])
-            }
-            Fault::Isolation => {
-                nodes[1..].iter().for_each(|other| both(nodes[0], other));
-                nodes[0].to_owned()
-            }
-            Fault::Halves => {
-                let (one, other) = nodes.split_at(self.rng.usize(1..count));
-                one.iter().for_each(|a| other.iter().for_each(|b| both(a, b)));
-                format!("{} / {}", one.join(" "), other.join(" "))
-            }
-            Fault::Bridge => {
-                let (one, other) = nodes[1..].split_at(count / 2);
-                one.iter().for_each(|a| other.iter().for_each(|b| both(a, b)));
-                format!("{} / {} / {}", one.join(" "), nodes[0], other.join(" "))
-            }
-            _ => {
-                // Each hears as many to its left and right as make a majority with itself.
-                let reach = (count / 2).div_ceil(2);
-                for (place, one) in nodes.iter().enumerate() {
-                    for (further, other) in nodes.iter().enumerate().skip(place + 1) {
-                        let distance = (further - place).min(count - (further - place));
-                        if distance > reach {
-                            both(one, other);
-                        }
-                    }
-                }
-                nodes.join(" ")
-            }
-        };
-        self.is_cut = true;
-        self.end_later(Relief::Heal);
-        self.count(fault, &[], note);
-        true
-    }
-
-    /// Ends what is due, and looks after nodes that ended or stopped by themselves.
-    pub async fn tend(&mut self, world: &mut World) {
-        for (node, ended) in world.bury().await {
-            let Some(node) = NAMES.iter().copied().find(|known| **known == node) else { continue };
-            match ended {
-                Ended::At(site) => {
-                    self.count(Fault::CrashAtSite, &[node], format!("{node} {site:?}"));
-                }
-                Ended::Failed(reason) => self.book.note(format!("{node} gave up: {reason}")),
-            }
-            self.forget(node);
-            self.busy.insert(node);
-            self.end_later(Relief::Start(node, None));
-        }
-        for (node, site) in world.stopped_at_sites() {
-            let Some(node) = NAMES.iter().copied().find(|known| **known == node) else { continue };
-            let is_known = |relief: &Relief| matches!(relief, Relief::Resume(of) if *of == node);
-            if !self.reliefs.iter().any(|(_, relief)| is_known(relief)) {
-                world.pause(node);
-                self.count(Fault::PauseAtSite, &[node], format!("{node} {site:?}"));
-                self.busy.insert(node);
-                self.end_later(Relief::Resume(node));
-            }
-        }
-        let now = Instant::now();
-        while let Some(place) = self.reliefs.iter().position(|(at, _)| *at <= now) {
-            let (_, relief) = self.reliefs.remove(place);
-            self.relieve(world, relief).await;
-        }
-        self.open_doors(world);
-    }
-
-    /// What was to end a fault of a node's is moot: it ended.
-    fn forget(&mut self, node: &str) {
-        self.reliefs.retain(|(_, relief)| match relief {
-            Relief::Heal | Relief::SpeedUp => true,
-            // The room of its disk outlasts its process.
-            Relief::MakeRoom(_) => true,
-            Relief::Start(of, _) | Relief::Resume(of) | Relief::Replace(of) | Relief::Sync(of) => {
-                *of != node
-            }
-        });
-    }
-
-    async fn relieve(&mut self, world: &mut World, relief: Relief) {
-        match relief {
-            Relief::Heal => {
-                world.network.heal_all();
-                self.is_cut = false;
-                self.book.note("the cut is healed".to_owned());
-            }
-            Relief::SpeedUp => {
-                world.network.speed_up_all();
-                self.is_slow = false;
-                self.book.note("the link is as fast as before".to_owned());
-            }
-            Relief::Start(node, armed) => self.start(world, node, armed).await,
-            Relief::Resume(node) => {
-                world.resume(node);
-                self.busy.remove(node);
-                self.book.note(format!("{node} goes on"));
-            }
-            Relief::Replace(node) => {
-                if world.runs(node) {
-                    world.kill(node).await;
-                    self.book.note(format!("{node} is killed"));
-                }
-                self.end_later(Relief::Start(node, None));
-            }
-            Relief::MakeRoom(node) => {
-                world.disk(node).set_capacity(None);
-                self.busy.remove(node);
-                self.book.note(format!("the disk of {node} has room again"));
-            }
-            Relief::Sync(node) => {
-                world.disk(node).run_syncs();
-                self.busy.remove(node);
-                self.book.note(format!("the disk of {node} syncs again"));
-            }
-        }
-    }
-
-    async fn start(&mut self, world: &mut World, node: &'static str, armed: Option<Armed>) {
-        if world.runs(node) {
-            return;
-        }
-        match world.start(node, armed).await {
-            Ok(()) => {
-                self.busy.remove(node);
-                self.book.note(format!("{node} starts"));
-            }
-            Err(NotStarted::Died) => {
-                self.count(Fault::CrashAtSite, &[node], format!("{node} AtRestart"));
-                self.end_later(Relief::Start(node, None));
-            }
-            Err(NotStarted::Refused(error)) => {
-                self.problems.push(format!("{node} does not start: {error}"));
-                self.end_later(Relief::Start(node, None));
-            }
-        }
-    }
-
-    /// Ends all faults, now.
-    pub async fn calm(&mut self, world: &mut World) {
-        world.network.set_profile(Options::calm_profile());
-        for node in world.names() {
-            world.disarm(node);
-            world.disk(node).set_capacity(None);
-            world.disk(node).set_faults(Faults::default());
-            world.disk(node).run_syncs();
-            world.clock(node).set_skew_ms(0);
-            world.clock(node).set_drift_ppm(0);
-        }
-        for (_, relief) in std::mem::take(&mut self.reliefs) {
-            let relief = match relief {
-                Relief::Start(node, _) => Relief::Start(node, None),
-                relief => relief,
-            };
-            self.relieve(world, relief).await;
-        }
-        for node in world.poisoned() {
-            world.kill(&node).await;
-        }
-        for node in world.names() {
-            self.start(world, node, None).await;
-        }
-        self.reliefs.clear();
-        self.busy.clear();
-        world.network.heal_all();
-        self.open_doors(world);
-    }
-
-    /// All is equal: what was lost is made up for.
-    pub fn forgive(&mut self) {
-        self.damaged.clear();
-    }
-
-    /// Shows clients the nodes that run.
-    pub fn open_doors(&self, world: &World) {
-        let mut doors = self.doors.borrow_mut();
-        doors.clear();
-        for node in world.names().into_iter().filter(|node| world.runs(node)) {
-            doors.insert(node, world.node(node).clone());
-        }
     }
 }
