@@ -43,6 +43,7 @@ use self::{
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
+    failpoint::{self, Site},
     fence_file::Kept,
     gossip_membership::SAMPLE,
     ledger_file::OpenedLedger,
@@ -305,8 +306,10 @@ impl StorageShard {
                 None => Change::Removal { token: *token, key },
             })
             .collect();
+        failpoint::pass(Site::BeforeWrite);
         match self.engine.append(&changes) {
             Ok(_) => {
+                failpoint::pass(Site::AfterWrite);
                 let cluster = self.shard.commons.cluster.load();
                 for Waiting { token, key, digests, due, .. } in &writes {
                     self.trees.note(&cluster, key, *token, *digests);

@@ -6,12 +6,14 @@
 //! | `data.rs` | `put`, `get`, `delete`, `keys`, `buckets`, `bucket` |
 //! | `bench.rs` | `bench` |
 //! | `judge.rs` | `judge` |
+//! | `simulate.rs` | `simulate` |
 //! | `screens.rs` | `status`, `members`, `ring`, `hints`, `repair`, `actors`; `completions` |
 
 mod bench;
 mod data;
 mod judge;
 mod screens;
+mod simulate;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -33,6 +35,7 @@ pub use screens::{
     ActorsArgs, CompletionsArgs, HintsArgs, MembersArgs, RepairArgs, RingArgs, ScreenArgs,
     StatusArgs,
 };
+pub use simulate::SimulateArgs;
 
 /// A Dynamo-style key-value store: no leader, a quorum per request, conflicts kept until they are
 /// resolved.
@@ -155,6 +158,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Judge what clients saw of a run: which promises were broken
     Judge(JudgeArgs),
+    /// Run whole clusters in simulated time, where everything can fail, and judge them
+    Simulate(SimulateArgs),
     /// Print what makes a shell complete this command
     Completions(CompletionsArgs),
 }

@@ -12,6 +12,7 @@
 //! | `status`, `members`, `ring`, `hints`, `repair`, `actors` | each its own; what they share: `screen.rs` |
 //! | `bench` | `bench/` |
 //! | `judge` | `judge.rs` |
+//! | `simulate` | `simulate/` |
 //! | `completions` | `completions.rs` |
 //!
 //! | shared | file |
@@ -44,6 +45,7 @@ mod ring;
 mod screen;
 mod serve;
 mod session;
+mod simulate;
 mod status;
 mod table;
 mod tls;
@@ -80,6 +82,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Actors(args) => actors::run(args, cli),
         Command::Bench(args) => bench::run(args, cli),
         Command::Judge(args) => judge::run(args, cli.global),
+        Command::Simulate(args) => simulate::run(args, cli.global),
         Command::Completions(args) => completions::run(*args),
     };
     done.unwrap_or_else(|failure| {

@@ -17,6 +17,7 @@ use tracing::{error, warn};
 use super::{AntiEntropyWorker, exchanging::Asked};
 use crate::{
     events::ANTI_ENTROPY,
+    failpoint::{self, Site},
     links::PeerShard,
     messages::{
         peer_link::SendRequest,
@@ -225,6 +226,7 @@ impl AntiEntropyWorker {
 
     /// A key is done with; the machine hears of it with the last one of its batch.
     fn mended(&mut self, peer: PeerShard, mend: &Mend) {
+        failpoint::pass(Site::AfterExchange);
         let Some(driver) = self.drivers.get_mut(&peer) else { return };
         let Some(batch) = driver.batches.get_mut(&mend.batch) else { return };
         batch.left -= 1;

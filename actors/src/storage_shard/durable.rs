@@ -6,7 +6,11 @@ use tracing::error;
 
 use super::{Answer, StorageShard, Synced};
 use crate::{
-    actor_ref::Told, events::STORAGE, messages::coordinator::ReplyTo, storage::Sequence,
+    actor_ref::Told,
+    events::STORAGE,
+    failpoint::{self, Site},
+    messages::coordinator::ReplyTo,
+    storage::Sequence,
     wire::PeerReply,
 };
 
@@ -47,6 +51,7 @@ impl StorageShard {
             return;
         }
         self.syncing = true;
+        failpoint::pass(Site::BeforeSync);
         let me = self.me.clone();
         self.engine.request_sync(Box::new(move |outcome| me.tell(Synced(outcome))));
     }
@@ -58,6 +63,7 @@ impl Handler<Told<Synced>> for StorageShard {
     fn handle(&mut self, told: Told<Synced>, _: &mut Self::Context) {
         let (Synced(outcome), _handling) = self.me.open(told);
         self.syncing = false;
+        failpoint::pass(Site::AfterSync);
         if let Err(error) = outcome {
             error!(target: STORAGE, shard = self.shard.index, %error, "a sync failed");
             // It may have been asked for before a fall, of the same files.

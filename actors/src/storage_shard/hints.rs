@@ -26,6 +26,7 @@ use super::{StorageShard, Waiting, WriteBatch};
 use crate::{
     actor_ref::Told,
     events::STORAGE,
+    failpoint::{self, Site},
     messages::{
         hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead, ReadHint},
         storage_shard::{CountHints, FetchHints, ListHinted, ReadHints, ReleaseHint},
@@ -206,8 +207,10 @@ impl Handler<Told<ReleaseHint>> for StorageShard {
             return;
         }
         let first = self.batch.writes.is_empty();
+        failpoint::pass(Site::BeforeHintRelease);
         if let Some(waiting) = self.release(&request) {
             self.enqueue(waiting, None);
+            failpoint::pass(Site::AfterHintRelease);
         }
         if first {
             context.notify(WriteBatch);

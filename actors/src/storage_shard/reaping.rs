@@ -22,6 +22,7 @@ use super::{Answer, Loaded, StorageShard, Waiting, batch::stored_digest};
 use crate::{
     actor_ref::Told,
     events::ANTI_ENTROPY,
+    failpoint::{self, Site},
     fence_file::{Fences, Kept},
     messages::{
         reaper::{DueFetched, DueKeys},
@@ -73,10 +74,12 @@ impl StorageShard {
             self.void_idle_rights(ask);
         }
         let changed = Fences::from([(ask.partition, Kept { fence, ..kept })]);
+        failpoint::pass(Site::BeforeReapPromise);
         if self.engine.poisoned().is_some() || self.write_fences(changed).is_err() {
             return Err(Refusal::Suspect);
         }
         self.fencing.promised.insert(ask.partition, ask.round);
+        failpoint::pass(Site::AfterReapPromise);
         Ok(())
     }
 
@@ -117,10 +120,12 @@ impl StorageShard {
             return Ok(0);
         }
         let count = keys.len();
+        failpoint::pass(Site::BeforeReapDrop);
         for key in keys {
             self.drop_one(ask.purpose, key);
         }
         self.write_batch();
+        failpoint::pass(Site::AfterReapDrop);
         Ok(count)
     }
 
