@@ -21,6 +21,7 @@ use henge_kernel::{
     id::NodeId,
     key::Key,
     machine::Machine as _,
+    planted::{Defect, planted},
     time::Instant,
 };
 use tracing::debug;
@@ -223,6 +224,10 @@ impl Handler<Told<HintsRead>> for HintedHandoffQueue {
         let (HintsRead { home, to, records }, _handling) = self.me.open(told);
         for (key, record) in records {
             let sent = record.is_some_and(|ReadHint { record, digest, generation }| {
+                if planted(Defect::HintReleasedBeforeAck) {
+                    let key = key.clone();
+                    self.shard.storage().tell(ReleaseHint { home, key, digest });
+                }
                 self.hand(record, generation, Handed { home, to, key: key.clone(), digest })
             });
             if !sent {

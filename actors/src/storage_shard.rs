@@ -27,6 +27,7 @@ use henge_kernel::{
     handoff::HintIndex,
     id::{NodeId, ShardUid},
     key::{Key, Token},
+    planted::{Defect, planted},
     reaping::Fence,
     time::Instant,
 };
@@ -245,8 +246,12 @@ impl StorageShard {
                 reply.answer(PeerReply::Failed(Failure::Refused));
             }
             Some((written, record)) => {
-                let answer = Answer { to: reply, says, durable };
-                self.enqueue(Waiting::record(key, &record, written), Some(answer));
+                let waiting = Waiting::record(key, &record, written);
+                if planted(Defect::StoredBeforeWrite) {
+                    reply.answer(says);
+                    return self.enqueue(waiting, None);
+                }
+                self.enqueue(waiting, Some(Answer { to: reply, says, durable }));
             }
         }
     }
@@ -260,7 +265,8 @@ impl StorageShard {
         stands_in_for: Option<NodeId>,
     ) -> Option<(Encoded, Record)> {
         let merged = record.merge_once(incoming, conflict);
-        let marked = stands_in_for.is_some_and(|home| record.mark(home));
+        let kept_for = stands_in_for.filter(|_| !planted(Defect::HintForgotten));
+        let marked = kept_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
         }

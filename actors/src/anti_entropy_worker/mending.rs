@@ -9,6 +9,7 @@ use henge_kernel::{
     causality::{Conflict, Record},
     coordination::{Failure, Generation},
     key::Key,
+    planted::{Defect, planted},
     reaping::Fence,
     time::Instant,
 };
@@ -204,6 +205,7 @@ impl AntiEntropyWorker {
     /// Sends each side what it lacks.
     fn swap(&mut self, peer: PeerShard, mend: Mend, own: Option<Held>, theirs: Option<Held>) {
         match (own, theirs) {
+            _ if planted(Defect::NothingMended) => self.mended(peer, &mend),
             (None, None) => self.mended(peer, &mend),
             (None, Some(theirs)) => self.store_here(peer, mend, theirs, None),
             (Some(own), None) => self.store_there(peer, mend, own),

@@ -11,10 +11,13 @@
 //! | [`sites`] | places of the code at which a process dies or stops |
 //! | [`history`] | what clients did and were told: one format, whoever ran the cluster |
 //! | [`checkers`] | what must be true of any history |
+//! | [`scenarios`] | stories that chance does not tell |
+//! | [`defects`] | how soon all this finds mistakes on purpose |
 
 mod atlas;
 mod book;
 pub mod checkers;
+pub mod defects;
 mod faults;
 pub mod history;
 pub mod kept;
@@ -22,6 +25,7 @@ pub mod options;
 mod panics;
 mod run;
 mod sandbox;
+pub mod scenarios;
 mod shrink;
 pub mod sites;
 mod timeline;

@@ -2,6 +2,7 @@
 //! hears them.
 
 use actix::Handler;
+use henge_kernel::planted::{Defect, planted};
 use tracing::error;
 
 use super::{Answer, StorageShard, Synced};
@@ -25,7 +26,7 @@ pub(super) struct Awaited {
 impl StorageShard {
     /// Answers what is written: at once, or when it is synced, which is asked for.
     pub(super) fn acknowledge(&mut self, Answer { to, says, durable }: Answer) {
-        if !durable {
+        if !durable || planted(Defect::DurableUnsynced) {
             return to.answer(says);
         }
         // What was known already may not be synced either.

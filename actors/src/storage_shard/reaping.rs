@@ -9,6 +9,7 @@ use henge_kernel::{
     causality::{Digest, Record, Stamp},
     id::NodeId,
     key::{Key, PartitionId},
+    planted::{Defect, planted},
     reaping::{
         Ask, Due, Fence, KEYS_MAX, Purpose,
         fence::{Copy, Held, LeftBehind, Refusal, Standing},
@@ -159,6 +160,11 @@ impl StorageShard {
             let age_min = Some(request.age_min).filter(|_| !request.forced);
             while let Some((purpose, keys)) = self.graves.due(partition, wall, age_min, KEYS_MAX) {
                 let due = self.examine(&cluster, partition, (purpose, keys), wall);
+                if planted(Defect::ReapByClock) && due.purpose == Purpose::Reap {
+                    due.keys.into_iter().for_each(|(key, _)| self.drop_one(Purpose::Reap, key));
+                    self.write_batch();
+                    return None;
+                }
                 if !due.keys.is_empty() {
                     return Some(due);
                 }
@@ -212,7 +218,8 @@ impl StorageShard {
             FenceQuestion::Promise(ask) => match self.promise(&ask) {
                 Ok(()) => {
                     let says = PeerReply::Fence(FenceAnswer::Promised);
-                    return self.acknowledge(Answer { to: reply, says, durable: true });
+                    let durable = !planted(Defect::PromiseUnsynced);
+                    return self.acknowledge(Answer { to: reply, says, durable });
                 }
                 Err(refusal) => {
                     if let Refusal::LeftBehind(left) = &refusal {

@@ -5,8 +5,10 @@
 //! | `crew.rs` | runs seeds on all cores, one a thread |
 //! | `summary.rs` | the figures, for people and programs |
 //! | `red.rs` | a red run: made smaller, written down, shown |
+//! | `defects.rs` | how many seeds find mistakes on purpose |
 
 mod crew;
+mod defects;
 mod red;
 mod summary;
 
@@ -25,6 +27,9 @@ use crate::cli::{GlobalArgs, SimulateArgs};
 const TOLD_MAX: usize = 3;
 
 pub(super) fn run(args: &SimulateArgs, global: GlobalArgs) -> Result<Exit, Failure> {
+    if let Some(names) = &args.defects {
+        return defects::run(names, args, global);
+    }
     let runs = runs(args)?;
     let threads = args.threads.map_or_else(cores, usize::from).min(runs.len());
     let mut summary = Summary::begin(args, threads);
