@@ -33,8 +33,9 @@ pub fn with<T>(defect: Defect, act: impl FnOnce() -> T) -> T {
 /// Without the feature `planted-defects`.
 pub fn find(defect: Defect, first: u64, seeds_max: u64) -> Option<Found> {
     if let Some(scenario) = scenarios::of(defect) {
-        let report = with(defect, || scenario.run(first));
-        return seen(&report).map(|seen| Found { seeds: 0, scenario: Some(scenario.name), seen });
+        let told = with(defect, || scenario.play(first));
+        let seen = told.verdict.violations.first().map(ToString::to_string);
+        return seen.map(|seen| Found { seeds: 0, scenario: Some(scenario.name), seen });
     }
     (1..=seeds_max).find_map(|seeds| {
         let options = Options::draw(first + seeds - 1);

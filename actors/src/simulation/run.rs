@@ -378,7 +378,8 @@ impl Stage {
         for place in &self.places {
             for (_, report) in self.replicas(place).await {
                 let Ok(report) = report else { continue };
-                self.book.write(Event::Replica(dump(&self.book, place, report)));
+                let key = (place.bucket.name.as_str(), place.text.as_str());
+                self.book.write(Event::Replica(dump(&self.book, key, report, 0)));
             }
         }
         let seed = self.atlas.rng.u64(..);
@@ -404,14 +405,19 @@ impl Stage {
     }
 }
 
-fn dump(book: &Book, place: &Place, report: ReplicaReport) -> Dump {
+pub(super) fn dump(
+    book: &Book,
+    (bucket, key): (&str, &str),
+    report: ReplicaReport,
+    round: u32,
+) -> Dump {
     let dots = report.versions.into_iter().map(|version| (version.dot, version.checksum));
     Dump {
         t: book.now(),
-        round: 0,
+        round,
         node: report.node,
-        bucket: place.bucket.name.clone(),
-        key: place.text.clone(),
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
         vals: Vec::new(),
         homes: report.homes,
         digest: report.digest,

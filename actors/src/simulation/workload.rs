@@ -345,7 +345,7 @@ fn content(name: &str, bytes: usize) -> String {
 }
 
 /// What an answer shows.
-fn shown(got: &Got) -> Answered {
+pub(super) fn shown(got: &Got) -> Answered {
     let mut answered = Answered::default();
     for version in got.versions() {
         match named(version) {
@@ -374,7 +374,7 @@ fn named(version: &Version) -> Result<String, String> {
     if is_whole { Ok(name.to_owned()) } else { Err(text.to_owned()) }
 }
 
-fn unanswered(book: &Book, id: String, error: Option<&RequestError>) -> Unanswered {
+pub(super) fn unanswered(book: &Book, id: String, error: Option<&RequestError>) -> Unanswered {
     let code = error.map_or("no_answer", RequestError::code);
     Unanswered {
         t: book.now(),
