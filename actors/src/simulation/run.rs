@@ -14,7 +14,7 @@ use henge_kernel::{bucket::BucketChange, coordination::RequestError, key::Partit
 use tokio::{
     runtime::Builder,
     task::{LocalSet, spawn_local},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -35,6 +35,8 @@ pub const CONVERGE_MS: u64 = 10_000;
 const READY: Duration = Duration::from_secs(20);
 /// How long the run looks on before it judges what does not become equal.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// No run takes so long in its own time.
+const PLAY_MAX: Duration = Duration::from_mins(20);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -122,7 +124,9 @@ async fn play(options: Arc<Options>) -> Played {
         doors,
         options: Arc::clone(&options),
     };
-    stage.play().await;
+    if timeout(PLAY_MAX, stage.play()).await.is_err() {
+        stage.atlas.problems.push("the run does not come to an end".to_owned());
+    }
     let Stage { world, atlas, .. } = stage;
     let mut faults = atlas.counts;
     let mishaps = world.network.mishaps();
