@@ -210,7 +210,7 @@ impl Stage {
     async fn rise(&mut self) -> bool {
         for node in self.world.names() {
             if let Err(error) = self.world.start(node, None).await {
-                self.atlas.problems.push(format!("{node} does not start: {error}"));
+                self.atlas.problems.push(format!("does not start: {node}, {error}"));
                 return false;
             }
         }
@@ -220,7 +220,7 @@ impl Stage {
         }
         for bucket in &self.options.buckets {
             if let Err(error) = self.found(bucket).await {
-                self.atlas.problems.push(format!("bucket {}: {error}", bucket.name));
+                self.atlas.problems.push(format!("no bucket: {} {error}", bucket.name));
                 return false;
             }
         }
@@ -331,7 +331,7 @@ impl Stage {
             self.atlas.tend(&mut self.world).await;
             let Some(why) = self.unequal().await else { return true };
             if began.elapsed() > PATIENCE {
-                self.atlas.problems.push(format!("after {PATIENCE:?} without faults {why}"));
+                self.atlas.problems.push(format!("not settled: after {PATIENCE:?} without faults {why}"));
                 return false;
             }
         }
@@ -402,7 +402,7 @@ impl Stage {
             if !read {
                 let place = &self.places[number];
                 let text = format!("{}/{}", place.bucket.name, place.text);
-                self.atlas.problems.push(format!("{text} cannot be read without faults"));
+                self.atlas.problems.push(format!("cannot be read without faults: {text}"));
             }
         }
     }
