@@ -14,7 +14,7 @@ use henge_kernel::{bucket::BucketChange, coordination::RequestError, key::Partit
 use tokio::{
     runtime::Builder,
     task::{LocalSet, spawn_local},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -35,6 +35,8 @@ pub const CONVERGE_MS: u64 = 10_000;
 const READY: Duration = Duration::from_secs(20);
 /// How long the run looks on before it judges what does not become equal.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// No run takes so long in its own time.
+const PLAY_MAX: Duration = Duration::from_mins(20);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -122,7 +124,9 @@ async fn play(options: Arc<Options>) -> Played {
         doors,
         options: Arc::clone(&options),
     };
-    stage.play().await;
+    if timeout(PLAY_MAX, stage.play()).await.is_err() {
+        stage.atlas.problems.push("the run does not come to an end".to_owned());
+    }
     let Stage { world, atlas, .. } = stage;
     let mut faults = atlas.counts;
     let mishaps = world.network.mishaps();
@@ -206,7 +210,7 @@ impl Stage {
     async fn rise(&mut self) -> bool {
         for node in self.world.names() {
             if let Err(error) = self.world.start(node, None).await {
-                self.atlas.problems.push(format!("{node} does not start: {error}"));
+                self.atlas.problems.push(format!("does not start: {node}, {error}"));
                 return false;
             }
         }
@@ -216,7 +220,7 @@ impl Stage {
         }
         for bucket in &self.options.buckets {
             if let Err(error) = self.found(bucket).await {
-                self.atlas.problems.push(format!("bucket {}: {error}", bucket.name));
+                self.atlas.problems.push(format!("no bucket: {} {error}", bucket.name));
                 return false;
             }
         }
@@ -327,7 +331,7 @@ impl Stage {
             self.atlas.tend(&mut self.world).await;
             let Some(why) = self.unequal().await else { return true };
             if began.elapsed() > PATIENCE {
-                self.atlas.problems.push(format!("after {PATIENCE:?} without faults {why}"));
+                self.atlas.problems.push(format!("not settled: after {PATIENCE:?} without faults {why}"));
                 return false;
             }
         }
@@ -399,7 +403,7 @@ impl Stage {
             if !read {
                 let place = &self.places[number];
                 let text = format!("{}/{}", place.bucket.name, place.text);
-                self.atlas.problems.push(format!("{text} cannot be read without faults"));
+                self.atlas.problems.push(format!("cannot be read without faults: {text}"));
             }
         }
     }

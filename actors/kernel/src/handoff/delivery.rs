@@ -91,6 +91,8 @@ pub enum DeliveryEvent {
     DirtyNoted(Key),
     /// A mark was kept, because the record has changed.
     Changed,
+    /// A mark was kept, because there was no room to write that it goes.
+    Unreleased,
     /// How many bytes the home has room for at a time.
     Window(u64),
     /// Clients come first for now.
@@ -316,6 +318,16 @@ impl Delivery {
         }
     }
 
+    /// Goes over the hints again, after a pause.
+    fn unreleased(&mut self, now: Instant) {
+        match &mut self.pass {
+            Some(pass) => pass.failed = true,
+            None => {
+                self.retry.get_or_insert(now.after(self.retry_after));
+            }
+        }
+    }
+
     fn land(&mut self, key: &Key) {
         if let Some(flight) = self.flights.remove(key) {
             self.in_flight = self.in_flight.saturating_sub(flight.bytes);
@@ -440,6 +452,7 @@ impl Machine for Delivery {
             DeliveryEvent::HomeUp | DeliveryEvent::HomeDown => {}
             DeliveryEvent::MemberDown(node) => self.lose_member(node, effects),
             DeliveryEvent::Hinted | DeliveryEvent::Changed => self.again |= self.home_up,
+            DeliveryEvent::Unreleased => self.unreleased(now),
             DeliveryEvent::Fetched { after, aged, hints } => {
                 self.fetched((after.as_ref(), aged), hints);
             }

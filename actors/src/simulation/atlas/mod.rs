@@ -107,6 +107,8 @@ impl Atlas {
                 self.cut(world, fault)
             }
             Fault::SlowLink => self.slow_a_link(world),
+            // Whatever else happens would be nothing beside it.
+            Fault::Blackout if self.rng.u8(..4) > 0 => false,
             Fault::Blackout => self.black_out(world).await,
             Fault::ClockJump | Fault::ClockDrift => self.bend_a_clock(world, fault),
             Fault::Panic => self.panic(world),
@@ -219,6 +221,9 @@ impl Atlas {
     async fn arm(&mut self, world: &mut World, fault: Fault, node: &'static str) -> bool {
         let act = if fault == Fault::CrashAtSite { Act::Die } else { Act::Stop };
         let site = Site::ALL[self.rng.usize(..Site::ALL.len())];
+        if (site, act) == (Site::AtRestart, Act::Stop) {
+            return false;
+        }
         let passes = self.rng.u32(0..8).pow(2);
         let armed = Armed { site, passes: if site == Site::AtRestart { 0 } else { passes }, act };
         if site == Site::AtRestart {

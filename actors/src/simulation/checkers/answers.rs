@@ -99,11 +99,18 @@ impl Shown<'_> {
     }
 
     fn dominated(&self, verdict: &mut Verdict) {
-        let sights = self.account.sights(self.operation);
+        let write = |sight: &Sight| &self.account.writes[sight.write];
+        let mut sights = self.account.sights(self.operation);
+        if !self.answer.vals.is_empty() {
+            // An answer that lists what the key holds comes later than the write: that may have
+            // been overwritten meanwhile.
+            let listed = |name: &str| self.answer.vals.iter().any(|val| val == name);
+            let own = self.operation.written().filter(|name| !listed(name));
+            sights.retain(|sight| own.is_none_or(|own| write(sight).name != own));
+        }
         if sights.len() < 2 {
             return;
         }
-        let write = |sight: &Sight| &self.account.writes[sight.write];
         for one in &sights {
             let Some(version) = one.version else { continue };
             let by = sights.iter().find(|by| write(by).past.contains(version));
