@@ -331,7 +331,9 @@ impl Stage {
             self.atlas.tend(&mut self.world).await;
             let Some(why) = self.unequal().await else { return true };
             if began.elapsed() > PATIENCE {
-                self.atlas.problems.push(format!("not settled: after {PATIENCE:?} without faults {why}"));
+                self.atlas
+                    .problems
+                    .push(format!("not settled: after {PATIENCE:?} without faults {why}"));
                 return false;
             }
         }

@@ -85,11 +85,6 @@ impl Story {
         self.answer(id, vals, |_| ());
     }
 
-    pub fn strict_get(&mut self, id: &str, vals: &[&str]) {
-        self.invoke(id, Kind::Get, &[], |invoke| invoke.quorum = Some(Quorum::Strict));
-        self.answer(id, vals, |_| ());
-    }
-
     /// The read that closes the run.
     pub fn last(&mut self, vals: &[&str]) {
         let id = format!("last-{}", self.now);

@@ -5,11 +5,12 @@ use std::time::Duration;
 use henge_kernel::{coordination::PutOptions, planted::Defect};
 
 use super::{Scenario, Scene, Stage, Story, Stuck};
+use crate::simulation::CONVERGE_MS;
 
 const FOUR: Stage = Stage {
     nodes: 4,
     lww: false,
-    converge_ms: crate::simulation::CONVERGE_MS,
+    converge_ms: CONVERGE_MS,
     sync_interval: Duration::from_millis(100),
     anti_entropy: Duration::from_secs(3),
 };
@@ -36,7 +37,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "homes-lose-power-after-they-took-a-hint",
         finds: &[Defect::DurableUnsynced],
-        stage: Stage { sync_interval: Duration::from_secs(60), ..FOUR },
+        stage: Stage { sync_interval: Duration::from_secs(10), ..FOUR },
         play: power_cut_at_home,
     },
     Scenario {
@@ -135,7 +136,8 @@ fn changed_on_its_way(scene: &mut Scene) -> Story<'_> {
         for home in &homes {
             scene.world.disk(home).run_syncs();
         }
-        scene.pass(500).await;
+        // What is stuck on the way goes with its link.
+        scene.pass(10_000).await;
         scene.end(0).await
     })
 }

@@ -8,11 +8,12 @@ use henge_kernel::{
 };
 
 use super::{Scenario, Scene, Stage, Story};
+use crate::simulation::{CONVERGE_MS, world::name};
 
 const THREE: Stage = Stage {
     nodes: 3,
     lww: false,
-    converge_ms: crate::simulation::CONVERGE_MS,
+    converge_ms: CONVERGE_MS,
     sync_interval: Duration::from_millis(100),
     anti_entropy: Duration::from_secs(3),
 };
@@ -61,11 +62,13 @@ fn alone(scene: &mut Scene) -> Story<'_> {
         let (homes, alone) = (scene.homes.clone(), scene.fallbacks[0].clone());
         // Something must be acknowledged, or nothing is proved.
         let first = scene.put_ok(&homes[0], None, PutOptions::default().w(3)).await?;
-        scene.cut_off(&homes).await?;
-        let (_, outcome) = scene.put(&alone, Some(&first), PutOptions::default().w(2)).await;
-        if outcome.is_ok() {
-            scene.pass(1_000).await;
+        // It does not know yet that they are away.
+        for home in &homes {
+            scene.world.network.isolate(&name(home));
         }
+        let _ = scene.put(&alone, Some(&first), PutOptions::default().w(2)).await;
+        // What is stuck on the way goes with its link.
+        scene.pass(10_000).await;
         scene.wipe(&alone).await;
         scene.end(0).await
     })
@@ -95,7 +98,7 @@ fn no_guess(scene: &mut Scene) -> Story<'_> {
         }
         scene.put_ok(&homes[0], None, PutOptions::default().w(2)).await?;
         for away in &homes[..2] {
-            scene.world.network.isolate(&super::super::world::name(away));
+            scene.world.network.isolate(&name(away));
             scene.until_seen(&[homes[2].clone()], away, "down").await?;
         }
         scene.get(&homes[2], ReadOptions::default().r(2)).await;
@@ -106,21 +109,14 @@ fn no_guess(scene: &mut Scene) -> Story<'_> {
 fn new_disk(scene: &mut Scene) -> Story<'_> {
     Box::pin(async {
         // The home that missed the write reads first of itself, then of the next in the ring.
-        let [next, other, behind] = &scene.homes.clone()[..] else { return Ok(()) };
-        scene.cut_off(&[behind.clone()]).await?;
-        let strict = || PutOptions { sloppy: Some(false), ..PutOptions::default().w(2) };
-        scene.put_ok(next, None, strict()).await?;
+        let [next, _, behind] = &scene.homes.clone()[..] else { return Ok(()) };
+        scene.world.kill(behind).await;
+        let strict = PutOptions { sloppy: Some(false), ..PutOptions::default().w(2) };
+        scene.put_ok(next, None, strict).await?;
         scene.wipe(next).await;
-        // The one that has it is slow to tell the two others.
         for home in [next, behind] {
-            scene.world.network.slow_down(
-                &super::super::world::name(other),
-                &super::super::world::name(home),
-                Duration::from_millis(900),
-            );
+            scene.start(home).await?;
         }
-        scene.world.network.heal_all();
-        scene.start(next).await?;
         for _ in 0..400 {
             let options = ReadOptions {
                 sloppy: Some(false),
@@ -130,23 +126,24 @@ fn new_disk(scene: &mut Scene) -> Story<'_> {
             scene.get(behind, options).await;
             scene.pass(5).await;
         }
-        scene.world.network.speed_up_all();
         scene.end(0).await
     })
 }
 
 fn read_repair(scene: &mut Scene) -> Story<'_> {
     Box::pin(async {
-        let [first, second, behind] = &scene.homes.clone()[..] else { return Ok(()) };
-        for home in [first, second] {
-            scene.cut(home, behind);
-        }
+        let [first, _, behind] = &scene.homes.clone()[..] else { return Ok(()) };
+        scene.put_ok(first, None, PutOptions::default().w(3)).await?;
+        scene.world.kill(behind).await;
         let soon = PutOptions::default().w(2).timeout(Duration::from_millis(150));
         scene.put_ok(first, None, soon).await?;
-        scene.pass(200).await;
-        scene.world.network.heal_all();
+        scene.start(behind).await?;
+        // Anti-entropy looks twice, a second apart: a read is faster.
+        let all = || ReadOptions::default().r(3).timeout(Duration::from_millis(50));
+        while scene.get(first, all()).await.is_none() {
+            scene.pass(10).await;
+        }
         scene.mark_heal();
-        scene.get(first, ReadOptions::default().r(3)).await;
         scene.pass(200).await;
         scene.dump(1).await;
         scene.end(2).await

@@ -8,11 +8,12 @@ use henge_kernel::{
 };
 
 use super::{Scenario, Scene, Stage, Story};
+use crate::simulation::{CONVERGE_MS, world::name};
 
 const THREE: Stage = Stage {
     nodes: 3,
     lww: false,
-    converge_ms: crate::simulation::CONVERGE_MS,
+    converge_ms: CONVERGE_MS,
     sync_interval: Duration::from_millis(100),
     anti_entropy: Duration::from_secs(3),
 };
@@ -93,7 +94,7 @@ fn damaged(scene: &mut Scene) -> Story<'_> {
         scene.put_ok(rotten, None, strict).await?;
         scene.rot(rotten);
         for other in scene.homes[1..2].to_vec() {
-            scene.world.network.pause(&super::super::world::name(&other));
+            scene.world.network.pause(&name(&other));
         }
         scene.heal(rotten, behind);
         for _ in 0..100 {
@@ -102,7 +103,7 @@ fn damaged(scene: &mut Scene) -> Story<'_> {
             scene.pass(10).await;
         }
         let other = scene.homes[1].clone();
-        scene.world.network.resume(&super::super::world::name(&other));
+        scene.world.network.resume(&name(&other));
         scene.end(0).await
     })
 }
