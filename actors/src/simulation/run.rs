@@ -37,6 +37,8 @@ const READY: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// No run takes so long in its own time.
 const PLAY_MAX: Duration = Duration::from_mins(20);
+/// How often a key is read at the end before it is given up.
+const READ_TRIES: u32 = 40;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -342,7 +344,13 @@ impl Stage {
     /// What is not yet as it must be in the end.
     async fn unequal(&self) -> Option<String> {
         for (node, handle) in self.world.handles() {
+            let doubts = handle.anti_entropy();
+            let (incomplete, damaged) = (doubts.incomplete, doubts.quarantined);
+            if incomplete + damaged > 0 {
+                return Some(format!("{node} doubts {incomplete} partitions, {damaged} keys"));
+            }
             match handle.hints().await {
+                _ if self.atlas.rotten.contains(node) => {}
                 Ok(hints) if hints.homes.is_empty() => {}
                 hints => return Some(format!("{node} keeps {hints:?}")),
             }
@@ -376,6 +384,9 @@ impl Stage {
     /// Writes down what all nodes hold, and reads every key.
     async fn close(&mut self) {
         for (node, handle) in self.world.handles() {
+            if self.atlas.rotten.contains(node) {
+                continue;
+            }
             let hints = handle.hints().await.map(|hints| hints.homes);
             let count = hints.map_or(1, |homes| homes.iter().map(|home| home.count).sum());
             let (t, node) = (self.book.now(), node.to_owned());
@@ -398,11 +409,13 @@ impl Stage {
             self.book.clone(),
         );
         for number in 0..self.places.len() {
-            let mut read = false;
-            for _ in 0..5 {
-                read = read || reader.read(number, true).await.is_some();
+            let mut tries = 0;
+            // Damage that nobody had met yet is mended first.
+            while reader.read(number, true).await.is_none() && tries < READ_TRIES {
+                tries += 1;
+                sleep(LOOK).await;
             }
-            if !read {
+            if tries == READ_TRIES {
                 let place = &self.places[number];
                 let text = format!("{}/{}", place.bucket.name, place.text);
                 self.atlas.problems.push(format!("cannot be read without faults: {text}"));

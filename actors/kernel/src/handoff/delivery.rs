@@ -25,8 +25,8 @@ pub const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// When the delivery goes on after a home did not take something; longer each time that nothing
 /// came of it.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The longest such pause.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
+/// The longest such pause: what held the hints up may be over at any time, and a try costs a batch.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(4);
 /// How long nothing at all may be acknowledged before all that is under way is given up.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Hints that are fetched at a time, at most.
