@@ -48,9 +48,8 @@ impl Atlas {
     /// What was to end a fault of a node's is moot: it ended.
     fn forget(&mut self, node: &str) {
         self.reliefs.retain(|(_, relief)| match relief {
-            Relief::Heal | Relief::SpeedUp => true,
-            // The room of its disk outlasts its process.
-            Relief::MakeRoom(_) => true,
+            // The room of a disk outlasts its process.
+            Relief::Heal | Relief::SpeedUp | Relief::MakeRoom(_) => true,
             Relief::Start(of, _) | Relief::Resume(of) | Relief::Replace(of) | Relief::Sync(of) => {
                 *of != node
             }

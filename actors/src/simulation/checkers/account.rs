@@ -1,4 +1,5 @@
 //! All that is known of one key.
+#![expect(clippy::disallowed_types, reason = "looked up by key, and never walked")]
 
 use std::collections::HashMap;
 
