@@ -4,8 +4,9 @@
 //! the one file that reads a clock or draws entropy.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::SystemTime,
@@ -142,8 +143,12 @@ impl Entropy for SystemEntropy {
 /// A clock on tokio's (paused) time, with a wall clock that a test can bend.
 #[derive(Debug)]
 pub struct SimulatedClock {
+    /// When the process began.
     origin: tokio::time::Instant,
+    /// When the wall clock showed [`SIMULATED_EPOCH_MS`].
+    epoch: tokio::time::Instant,
     skew_ms: AtomicI64,
+    drift_ppm: AtomicI64,
 }
 
 /// Where simulated wall clocks begin: a day in 2024, in milliseconds since the epoch.
@@ -152,12 +157,31 @@ const SIMULATED_EPOCH_MS: u64 = 1_714_000_000_000;
 impl SimulatedClock {
     /// A clock whose both times begin now; must be called inside a tokio runtime.
     pub fn start() -> Self {
-        Self { origin: tokio::time::Instant::now(), skew_ms: AtomicI64::new(0) }
+        Self::since(tokio::time::Instant::now())
+    }
+
+    /// The clock of a process that begins now, on a machine whose wall clock began at `epoch`.
+    pub fn since(epoch: tokio::time::Instant) -> Self {
+        let origin = tokio::time::Instant::now();
+        Self { origin, epoch, skew_ms: AtomicI64::new(0), drift_ppm: AtomicI64::new(0) }
+    }
+
+    /// The clock of the next process on the same machine.
+    #[must_use]
+    pub fn restarted(&self) -> Self {
+        let [skew_ms, drift_ppm] = [&self.skew_ms, &self.drift_ppm]
+            .map(|bent| AtomicI64::new(bent.load(Ordering::Relaxed)));
+        Self { skew_ms, drift_ppm, ..Self::since(self.epoch) }
     }
 
     /// Sets how far the wall clock is off, in milliseconds.
     pub fn set_skew_ms(&self, skew_ms: i64) {
         self.skew_ms.store(skew_ms, Ordering::Relaxed);
+    }
+
+    /// Sets by how many millionths the wall clock is too fast, or too slow.
+    pub fn set_drift_ppm(&self, drift_ppm: i64) {
+        self.drift_ppm.store(drift_ppm, Ordering::Relaxed);
     }
 }
 
@@ -167,8 +191,12 @@ impl Clock for SimulatedClock {
     }
 
     fn wall(&self) -> WallMillis {
-        let right = SIMULATED_EPOCH_MS + self.now().as_micros() / 1000;
-        WallMillis(right.saturating_add_signed(self.skew_ms.load(Ordering::Relaxed)))
+        let passed = whole_millis(self.epoch.elapsed());
+        let drift = i64::try_from(passed).unwrap_or(i64::MAX) / 1000
+            * self.drift_ppm.load(Ordering::Relaxed)
+            / 1000;
+        let skew = self.skew_ms.load(Ordering::Relaxed) + drift;
+        WallMillis((SIMULATED_EPOCH_MS + passed).saturating_add_signed(skew))
     }
 }
 
@@ -176,19 +204,21 @@ impl Clock for SimulatedClock {
 #[derive(Debug)]
 pub struct SeededEntropy {
     seed: u64,
-    streams: dashmap::DashMap<&'static str, u64>,
+    streams: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl SeededEntropy {
     /// A source that `seed` decides.
     pub fn new(seed: u64) -> Self {
-        Self { seed, streams: dashmap::DashMap::new() }
+        Self { seed, streams: Mutex::default() }
     }
 }
 
 impl Entropy for SeededEntropy {
     fn draw(&self, purpose: &'static str) -> u64 {
-        let mut drawn = self.streams.entry(purpose).or_insert(0);
+        // Whoever panicked elsewhere left a count that is whole.
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let drawn = streams.entry(purpose).or_insert(0);
         *drawn += 1;
         let mut input = [0; 16];
         input[..8].copy_from_slice(&self.seed.to_le_bytes());

@@ -21,6 +21,7 @@ use henge_kernel::{
     id::NodeId,
     key::Key,
     machine::Machine as _,
+    planted::{Defect, planted},
     time::Instant,
 };
 use tracing::debug;
@@ -31,8 +32,8 @@ use crate::{
     messages::{
         coordinator::ReplyTo,
         hinted_handoff_queue::{
-            HandOffNow, Handed, HandedOver, HintChanged, Hinted, HintsFetched, HintsRead,
-            HomeReached, ReadHint,
+            HandOffNow, Handed, HandedOver, HintChanged, HintUnreleased, Hinted, HintsFetched,
+            HintsRead, HomeReached, ReadHint,
         },
         peer_link::SendRequest,
         storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
@@ -224,6 +225,10 @@ impl Handler<Told<HintsRead>> for HintedHandoffQueue {
         let (HintsRead { home, to, records }, _handling) = self.me.open(told);
         for (key, record) in records {
             let sent = record.is_some_and(|ReadHint { record, digest, generation }| {
+                if planted(Defect::HintReleasedBeforeAck) {
+                    let key = key.clone();
+                    self.shard.storage().tell(ReleaseHint { home, key, digest });
+                }
                 self.hand(record, generation, Handed { home, to, key: key.clone(), digest })
             });
             if !sent {
@@ -259,6 +264,15 @@ impl Handler<Told<HintChanged>> for HintedHandoffQueue {
     fn handle(&mut self, told: Told<HintChanged>, _: &mut Self::Context) {
         let (HintChanged { home }, _handling) = self.me.open(told);
         self.feed(home, DeliveryEvent::Changed);
+    }
+}
+
+impl Handler<Told<HintUnreleased>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<HintUnreleased>, _: &mut Self::Context) {
+        let (HintUnreleased { home }, _handling) = self.me.open(told);
+        self.feed(home, DeliveryEvent::Unreleased);
     }
 }
 

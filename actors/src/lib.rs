@@ -85,6 +85,7 @@ mod cuts;
 mod deadline_wheel;
 pub mod environment;
 pub mod events;
+mod failpoint;
 mod fence_file;
 mod front;
 mod gossip_membership;

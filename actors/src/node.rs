@@ -20,6 +20,7 @@ use crate::{
     commons::{Birth, Commons, Ending, Phase},
     environment::Environment,
     events::{ANTI_ENTROPY, MEMBERSHIP, STORAGE},
+    failpoint::{self, Site},
     fence_file::FenceFile,
     front::Front,
     gossip_membership::GossipMembership,
@@ -279,7 +280,9 @@ async fn run_shard(commons: Arc<Commons>, index: u16, (opened, gate, bound): Ste
         start_supervisor(&commons);
     }
     let shard = Shard::new(commons, index);
-    match open_shard(&shard) {
+    let doors = open_shard(&shard);
+    failpoint::pass(Site::AtRestart);
+    match doors {
         Ok(doors) => drop(opened.send(Ok(doors))),
         Err(error) => return drop(opened.send(Err(error))),
     }

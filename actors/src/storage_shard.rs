@@ -27,6 +27,7 @@ use henge_kernel::{
     handoff::HintIndex,
     id::{NodeId, ShardUid},
     key::{Key, Token},
+    planted::{Defect, planted},
     reaping::Fence,
     time::Instant,
 };
@@ -43,6 +44,7 @@ use self::{
 use crate::{
     actor_ref::{ActorRef, Told},
     events::STORAGE,
+    failpoint::{self, Site},
     fence_file::Kept,
     gossip_membership::SAMPLE,
     ledger_file::OpenedLedger,
@@ -244,8 +246,12 @@ impl StorageShard {
                 reply.answer(PeerReply::Failed(Failure::Refused));
             }
             Some((written, record)) => {
-                let answer = Answer { to: reply, says, durable };
-                self.enqueue(Waiting::record(key, &record, written), Some(answer));
+                let waiting = Waiting::record(key, &record, written);
+                if planted(Defect::StoredBeforeWrite) {
+                    reply.answer(says);
+                    return self.enqueue(waiting, None);
+                }
+                self.enqueue(waiting, Some(Answer { to: reply, says, durable }));
             }
         }
     }
@@ -259,7 +265,8 @@ impl StorageShard {
         stands_in_for: Option<NodeId>,
     ) -> Option<(Encoded, Record)> {
         let merged = record.merge_once(incoming, conflict);
-        let marked = stands_in_for.is_some_and(|home| record.mark(home));
+        let kept_for = stands_in_for.filter(|_| !planted(Defect::HintForgotten));
+        let marked = kept_for.is_some_and(|home| record.mark(home));
         if merged.amnesia {
             warn!(target: STORAGE, shard = self.shard.index, "amnesia: a peer knows more of a right than this shard");
         }
@@ -305,8 +312,10 @@ impl StorageShard {
                 None => Change::Removal { token: *token, key },
             })
             .collect();
+        failpoint::pass(Site::BeforeWrite);
         match self.engine.append(&changes) {
             Ok(_) => {
+                failpoint::pass(Site::AfterWrite);
                 let cluster = self.shard.commons.cluster.load();
                 for Waiting { token, key, digests, due, .. } in &writes {
                     self.trees.note(&cluster, key, *token, *digests);
@@ -327,6 +336,7 @@ impl StorageShard {
                 for told in answers {
                     told.to.answer(answer.clone());
                 }
+                self.tell_unreleased(&writes);
                 self.judge();
             }
         }

@@ -5,11 +5,15 @@
 //! | `mod.rs` | `demo`, `serve`, `check-config`, `tls`; the options of all |
 //! | `data.rs` | `put`, `get`, `delete`, `keys`, `buckets`, `bucket` |
 //! | `bench.rs` | `bench` |
+//! | `judge.rs` | `judge` |
+//! | `simulate.rs` | `simulate` |
 //! | `screens.rs` | `status`, `members`, `ring`, `hints`, `repair`, `actors`; `completions` |
 
 mod bench;
 mod data;
+mod judge;
 mod screens;
+mod simulate;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -26,10 +30,12 @@ pub use data::{
     BucketCommand, BucketGetArgs, BucketSetArgs, BucketsArgs, DeleteArgs, GetArgs, KeyArgs,
     KeysArgs, PutArgs, WriteArgs,
 };
+pub use judge::JudgeArgs;
 pub use screens::{
     ActorsArgs, CompletionsArgs, HintsArgs, MembersArgs, RepairArgs, RingArgs, ScreenArgs,
     StatusArgs,
 };
+pub use simulate::SimulateArgs;
 
 /// A Dynamo-style key-value store: no leader, a quorum per request, conflicts kept until they are
 /// resolved.
@@ -150,6 +156,10 @@ pub enum Command {
     Actors(ActorsArgs),
     /// Measure gets and puts
     Bench(BenchArgs),
+    /// Judge what clients saw of a run: which promises were broken
+    Judge(JudgeArgs),
+    /// Run whole clusters in simulated time, where everything can fail, and judge them
+    Simulate(SimulateArgs),
     /// Print what makes a shell complete this command
     Completions(CompletionsArgs),
 }

@@ -11,6 +11,8 @@
 //! | `buckets`, `bucket` | `buckets.rs` |
 //! | `status`, `members`, `ring`, `hints`, `repair`, `actors` | each its own; what they share: `screen.rs` |
 //! | `bench` | `bench/` |
+//! | `judge` | `judge.rs` |
+//! | `simulate` | `simulate/` |
 //! | `completions` | `completions.rs` |
 //!
 //! | shared | file |
@@ -33,6 +35,7 @@ mod found;
 mod get;
 mod hints;
 mod http_client;
+mod judge;
 mod keys;
 mod members;
 mod output;
@@ -42,6 +45,7 @@ mod ring;
 mod screen;
 mod serve;
 mod session;
+mod simulate;
 mod status;
 mod table;
 mod tls;
@@ -77,6 +81,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Repair(args) => repair::run(args, cli),
         Command::Actors(args) => actors::run(args, cli),
         Command::Bench(args) => bench::run(args, cli),
+        Command::Judge(args) => judge::run(args, cli.global),
+        Command::Simulate(args) => simulate::run(args, cli.global),
         Command::Completions(args) => completions::run(*args, cli.global),
     };
     done.unwrap_or_else(|failure| {

@@ -9,6 +9,8 @@
 //! | `refusals.rs` | exit codes, and errors in three lines or as JSON |
 //! | `help.rs` | every example of every `--help` parses; completions load |
 //! | `bench.rs` | the bench measures what it says |
+//! | `judge.rs` | verdicts, their exit codes, and what is no history |
+//! | `simulate.rs` | a seed is judged, and is the same run in every process |
 //! | `local.rs` | what demo, serve and tls tell and leave behind |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -25,6 +27,7 @@ mod local;
 mod refusals;
 mod screens;
 mod siblings;
+mod simulate;
 
 use std::{
     io::Write as _,

@@ -11,6 +11,7 @@
 //! | [`anti_entropy`] | how replicas that missed something become equal |
 //! | [`reaping`] | how a deleted key goes for good |
 //! | [`membership`] | who is up, and how that is known |
+//! | [`planted`] | mistakes on purpose, for those who test the tests |
 
 pub mod anti_entropy;
 pub mod bucket;
@@ -22,6 +23,7 @@ pub mod id;
 pub mod key;
 pub mod machine;
 pub mod membership;
+pub mod planted;
 pub mod reaping;
 pub mod ring;
 pub mod time;

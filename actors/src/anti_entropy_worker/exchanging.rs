@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use super::{AntiEntropyWorker, mending::Mend};
 use crate::{
     events::ANTI_ENTROPY,
+    failpoint::{self, Site},
     links::PeerShard,
     messages::{coordinator::ReplyTo, peer_link::SendRequest},
     replica_trees::ExamineTrees,
@@ -128,6 +129,7 @@ impl AntiEntropyWorker {
             }
             ExchangeEffect::Compared(differing) => {
                 if !differing.is_empty() {
+                    failpoint::pass(Site::BeforeExchange);
                     info!(target: ANTI_ENTROPY, node = self.shard.commons.name(), peer = self.name_of(peer), trees = differing.len(), "diverged");
                 }
                 self.plan(peer.1, ScheduleEvent::Compared { peer: peer.0, differing });

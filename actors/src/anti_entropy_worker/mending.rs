@@ -9,6 +9,7 @@ use henge_kernel::{
     causality::{Conflict, Record},
     coordination::{Failure, Generation},
     key::Key,
+    planted::{Defect, planted},
     reaping::Fence,
     time::Instant,
 };
@@ -17,6 +18,7 @@ use tracing::{error, warn};
 use super::{AntiEntropyWorker, exchanging::Asked};
 use crate::{
     events::ANTI_ENTROPY,
+    failpoint::{self, Site},
     links::PeerShard,
     messages::{
         peer_link::SendRequest,
@@ -203,6 +205,7 @@ impl AntiEntropyWorker {
     /// Sends each side what it lacks.
     fn swap(&mut self, peer: PeerShard, mend: Mend, own: Option<Held>, theirs: Option<Held>) {
         match (own, theirs) {
+            _ if planted(Defect::NothingMended) => self.mended(peer, &mend),
             (None, None) => self.mended(peer, &mend),
             (None, Some(theirs)) => self.store_here(peer, mend, theirs, None),
             (Some(own), None) => self.store_there(peer, mend, own),
@@ -225,6 +228,7 @@ impl AntiEntropyWorker {
 
     /// A key is done with; the machine hears of it with the last one of its batch.
     fn mended(&mut self, peer: PeerShard, mend: &Mend) {
+        failpoint::pass(Site::AfterExchange);
         let Some(driver) = self.drivers.get_mut(&peer) else { return };
         let Some(batch) = driver.batches.get_mut(&mend.batch) else { return };
         batch.left -= 1;

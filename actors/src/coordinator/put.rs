@@ -29,6 +29,7 @@ use crate::{
     actor_ref::Told,
     api::{Answer, Got, Written},
     events::STORAGE,
+    failpoint::{self, Site},
     messages::{
         anti_entropy_worker::PartitionDirty,
         coordinator::{BeginForwarded, BeginPut, Outcome, ReplyTo},
@@ -110,7 +111,9 @@ impl Coordinator {
             PutEffect::Reply(answer) => {
                 if let Some(asker) = putting.asker.take() {
                     let wall = self.shard.commons.environment.clock.wall();
+                    failpoint::pass(Site::BeforeAck);
                     asker.answer(answer, wall);
+                    failpoint::pass(Site::AfterAck);
                 }
                 self.replied();
             }

@@ -2,11 +2,16 @@
 //! hears them.
 
 use actix::Handler;
+use henge_kernel::planted::{Defect, planted};
 use tracing::error;
 
 use super::{Answer, StorageShard, Synced};
 use crate::{
-    actor_ref::Told, events::STORAGE, messages::coordinator::ReplyTo, storage::Sequence,
+    actor_ref::Told,
+    events::STORAGE,
+    failpoint::{self, Site},
+    messages::coordinator::ReplyTo,
+    storage::Sequence,
     wire::PeerReply,
 };
 
@@ -21,7 +26,7 @@ pub(super) struct Awaited {
 impl StorageShard {
     /// Answers what is written: at once, or when it is synced, which is asked for.
     pub(super) fn acknowledge(&mut self, Answer { to, says, durable }: Answer) {
-        if !durable {
+        if !durable || planted(Defect::DurableUnsynced) {
             return to.answer(says);
         }
         // What was known already may not be synced either.
@@ -47,6 +52,7 @@ impl StorageShard {
             return;
         }
         self.syncing = true;
+        failpoint::pass(Site::BeforeSync);
         let me = self.me.clone();
         self.engine.request_sync(Box::new(move |outcome| me.tell(Synced(outcome))));
     }
@@ -58,6 +64,7 @@ impl Handler<Told<Synced>> for StorageShard {
     fn handle(&mut self, told: Told<Synced>, _: &mut Self::Context) {
         let (Synced(outcome), _handling) = self.me.open(told);
         self.syncing = false;
+        failpoint::pass(Site::AfterSync);
         if let Err(error) = outcome {
             error!(target: STORAGE, shard = self.shard.index, %error, "a sync failed");
             // It may have been asked for before a fall, of the same files.

@@ -26,8 +26,11 @@ use super::{StorageShard, Waiting, WriteBatch};
 use crate::{
     actor_ref::Told,
     events::STORAGE,
+    failpoint::{self, Site},
     messages::{
-        hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead, ReadHint},
+        hinted_handoff_queue::{
+            HintChanged, HintUnreleased, Hinted, HintsFetched, HintsRead, ReadHint,
+        },
         storage_shard::{CountHints, FetchHints, ListHinted, ReadHints, ReleaseHint},
     },
     shard::Shard,
@@ -80,6 +83,19 @@ impl StorageShard {
             }
         }
         self.tell_queue(hinted);
+    }
+
+    /// Says to the queue whose marks stay, since it could not be written that they go. Whatever a
+    /// poisoned log keeps stays until the node is started anew.
+    pub(super) fn tell_unreleased(&self, unwritten: &[Waiting]) {
+        let homes: BTreeSet<NodeId> =
+            unwritten.iter().filter_map(|waiting| waiting.released).collect();
+        let Some(queue) = self.shard.handoff() else { return };
+        if self.engine.poisoned().is_none() {
+            for home in homes {
+                queue.tell(HintUnreleased { home });
+            }
+        }
     }
 
     /// Says for whom something is kept.
@@ -206,8 +222,10 @@ impl Handler<Told<ReleaseHint>> for StorageShard {
             return;
         }
         let first = self.batch.writes.is_empty();
+        failpoint::pass(Site::BeforeHintRelease);
         if let Some(waiting) = self.release(&request) {
             self.enqueue(waiting, None);
+            failpoint::pass(Site::AfterHintRelease);
         }
         if first {
             context.notify(WriteBatch);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use henge_kernel::{
     causality::{RecordLimits, Write},
     coordination::Failure,
+    planted::{Defect, planted},
     reaping::Fence,
 };
 use tracing::warn;
@@ -64,7 +65,10 @@ impl StorageShard {
         let record = Arc::new(record);
         let waiting = changed.then(|| Waiting::record(key, &record, (payload, digests)));
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
-        if let Some(waiting) = waiting {
+        if planted(Defect::DotBeforeWrite) {
+            reply.answer(answer);
+            waiting.into_iter().for_each(|waiting| self.enqueue(waiting, None));
+        } else if let Some(waiting) = waiting {
             let answer = Answer { to: reply, says: answer, durable: false };
             self.enqueue(waiting, Some(answer));
         } else {

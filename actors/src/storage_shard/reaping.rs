@@ -9,6 +9,7 @@ use henge_kernel::{
     causality::{Digest, Record, Stamp},
     id::NodeId,
     key::{Key, PartitionId},
+    planted::{Defect, planted},
     reaping::{
         Ask, Due, Fence, KEYS_MAX, Purpose,
         fence::{Copy, Held, LeftBehind, Refusal, Standing},
@@ -22,6 +23,7 @@ use super::{Answer, Loaded, StorageShard, Waiting, batch::stored_digest};
 use crate::{
     actor_ref::Told,
     events::ANTI_ENTROPY,
+    failpoint::{self, Site},
     fence_file::{Fences, Kept},
     messages::{
         reaper::{DueFetched, DueKeys},
@@ -73,10 +75,12 @@ impl StorageShard {
             self.void_idle_rights(ask);
         }
         let changed = Fences::from([(ask.partition, Kept { fence, ..kept })]);
+        failpoint::pass(Site::BeforeReapPromise);
         if self.engine.poisoned().is_some() || self.write_fences(changed).is_err() {
             return Err(Refusal::Suspect);
         }
         self.fencing.promised.insert(ask.partition, ask.round);
+        failpoint::pass(Site::AfterReapPromise);
         Ok(())
     }
 
@@ -117,10 +121,12 @@ impl StorageShard {
             return Ok(0);
         }
         let count = keys.len();
+        failpoint::pass(Site::BeforeReapDrop);
         for key in keys {
             self.drop_one(ask.purpose, key);
         }
         self.write_batch();
+        failpoint::pass(Site::AfterReapDrop);
         Ok(count)
     }
 
@@ -154,6 +160,11 @@ impl StorageShard {
             let age_min = Some(request.age_min).filter(|_| !request.forced);
             while let Some((purpose, keys)) = self.graves.due(partition, wall, age_min, KEYS_MAX) {
                 let due = self.examine(&cluster, partition, (purpose, keys), wall);
+                if planted(Defect::ReapByClock) && due.purpose == Purpose::Reap {
+                    due.keys.into_iter().for_each(|(key, _)| self.drop_one(Purpose::Reap, key));
+                    self.write_batch();
+                    return None;
+                }
                 if !due.keys.is_empty() {
                     return Some(due);
                 }
@@ -207,7 +218,8 @@ impl StorageShard {
             FenceQuestion::Promise(ask) => match self.promise(&ask) {
                 Ok(()) => {
                     let says = PeerReply::Fence(FenceAnswer::Promised);
-                    return self.acknowledge(Answer { to: reply, says, durable: true });
+                    let durable = !planted(Defect::PromiseUnsynced);
+                    return self.acknowledge(Answer { to: reply, says, durable });
                 }
                 Err(refusal) => {
                     if let Refusal::LeftBehind(left) = &refusal {

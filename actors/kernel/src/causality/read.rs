@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Context, Record, Version};
-use crate::time::WallMillis;
+use crate::{
+    planted::{Defect, planted},
+    time::WallMillis,
+};
 
 /// What a client sees of a key at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +46,7 @@ impl Record {
 
 /// Two homes may have minted for one write; merge keeps both, the client sees one.
 fn without_aliases(mut values: Vec<Version>) -> Vec<Version> {
-    if values.len() > 1 {
+    if values.len() > 1 && !planted(Defect::TwinShownTwice) {
         let mut shown = BTreeSet::new();
         values.retain(|version| shown.insert(version.write_id));
     }

@@ -3,7 +3,11 @@
 use smallvec::SmallVec;
 
 use super::{Conflict, Content, Context, Dot, Minter, Record, Stamp, Version};
-use crate::{id::WriteId, time::WallMillis};
+use crate::{
+    id::WriteId,
+    planted::{Defect, planted},
+    time::WallMillis,
+};
 
 /// How many siblings, and how many bytes of them, a put may leave beside what it has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +106,12 @@ impl Record {
         }
         let past = self.stamp().max(write.context.stamp()).max(write.reaped_stamp);
         let stamp = Stamp::after(write.wall, past);
+        let all = !write.context.is_empty() && planted(Defect::StaleContextCoversAll)
+            || !write.content.is_value() && planted(Defect::DeleteTakesAll);
         self.versions.retain(|version| {
+            if all || planted(Defect::ContextIgnored) {
+                return !all;
+            }
             // Deletes must not pile up either: where there is no room, the new tombstone takes
             // the place of those that stand here. It says what they said.
             !(write.context.covers(version.dot) || crowded.is_some() && !version.content.is_value())
@@ -111,7 +120,10 @@ impl Record {
         let (dot, amnesia) = self.mint(minter);
         self.place(Version::new(dot, write.content, stamp, write.write_id, write.expires_at));
         self.settle(write.conflict);
-        let context = write.context.with_write(dot, stamp, &seen);
+        let mut context = write.context.with_write(dot, stamp, &seen);
+        if planted(Defect::FullHistoryOnPut) {
+            context = Context::new(self.history.clone(), stamp);
+        }
         Ok(Written { dot, context, minted: true, amnesia, versions: self.versions.len() })
     }
 
@@ -144,7 +156,8 @@ impl Record {
     /// A dot that nobody has ever seen, under the record's right if that is good; and whether the
     /// history proved it to be void.
     fn mint(&mut self, minter: &mut Minter) -> (Dot, bool) {
-        self.right.take_if(|right| right.actor.uid != minter.uid());
+        let kept = planted(Defect::RightOfEarlierRun);
+        self.right.take_if(|right| !kept && right.actor.uid != minter.uid());
         let amnesia = self.void_outrun_right();
         let history = &self.history;
         let dot = self.right.get_or_insert_with(|| minter.grant(history)).mint();

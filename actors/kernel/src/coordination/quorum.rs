@@ -2,7 +2,10 @@
 
 use smallvec::SmallVec;
 
-use crate::id::NodeId;
+use crate::{
+    id::NodeId,
+    planted::{Defect, planted},
+};
 
 /// How many replicas must answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +31,11 @@ pub struct Quorum {
 impl Quorum {
     /// Nobody has counted yet.
     pub fn new(size: QuorumSize) -> Self {
+        let short = usize::from(planted(Defect::AckBelowW) && size.needed > 1);
+        let primary = if planted(Defect::PrimariesIgnored) { 0 } else { size.primary };
         Self {
-            needed: size.needed.into(),
-            primary: size.primary.into(),
+            needed: usize::from(size.needed) - short,
+            primary: primary.into(),
             nodes: SmallVec::new(),
             primaries: 0,
         }
@@ -43,7 +48,9 @@ impl Quorum {
 
     /// Counts a fallback, which stands in for a home but is no primary; a node counts once.
     pub fn count_fallback(&mut self, node: NodeId) {
-        self.count(node);
+        if !self.count(node) && planted(Defect::FallbackCountedTwice) {
+            self.nodes.push(node);
+        }
     }
 
     fn count(&mut self, node: NodeId) -> bool {

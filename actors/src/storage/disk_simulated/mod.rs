@@ -38,6 +38,15 @@ pub struct Faults {
     pub all_after: Option<u64>,
 }
 
+/// What power cuts took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Changes of files that were not synced, and are gone.
+    pub changes: u64,
+    /// The appends among them of which a part may be left, or garbage.
+    pub torn: u64,
+}
+
 impl SimulatedDisk {
     /// An empty disk, whose power cuts are decided by `seed`.
     pub fn new(seed: u64) -> Self {
@@ -93,9 +102,24 @@ impl SimulatedDisk {
         self.state().capacity = bytes;
     }
 
+    /// Bytes that all files have together.
+    pub fn used(&self) -> u64 {
+        self.state().used()
+    }
+
     /// Chooses which operations fail from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.state().faults = faults;
+    }
+
+    /// Chooses whether a power cut may leave a torn part of a write; at first it may.
+    pub fn set_tearing(&self, tears: bool) {
+        self.state().tears = tears;
+    }
+
+    /// What power cuts took so far.
+    pub fn losses(&self) -> Losses {
+        self.state().losses
     }
 
     /// The files under `directory`, in byte order.

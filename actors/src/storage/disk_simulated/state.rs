@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Faults, HeldSync};
+use super::{Faults, HeldSync, Losses};
 
 /// Everything behind the lock of a simulated disk.
 pub(super) struct State {
@@ -27,6 +27,9 @@ pub(super) struct State {
     pub held: Vec<HeldSync>,
     pub capacity: Option<u64>,
     pub faults: Faults,
+    pub losses: Losses,
+    /// Whether a power cut may leave a torn part of a write.
+    pub tears: bool,
     dice: fastrand::Rng,
 }
 
@@ -66,6 +69,8 @@ impl State {
             held: Vec::new(),
             capacity: None,
             faults: Faults::default(),
+            losses: Losses::default(),
+            tears: true,
             dice: fastrand::Rng::with_seed(seed),
         }
     }
@@ -101,7 +106,7 @@ impl State {
         let alive: BTreeSet<u64> = self.names.values().copied().collect();
         self.inodes.retain(|id, _| alive.contains(id));
         for inode in self.inodes.values_mut() {
-            inode.lose_unsynced(&mut self.dice);
+            inode.lose_unsynced(&mut self.dice, self.tears, &mut self.losses);
         }
     }
 
@@ -209,13 +214,17 @@ impl State {
         }
     }
 
+    pub fn used(&self) -> u64 {
+        self.inodes.values().map(Inode::length).sum()
+    }
+
     /// How much of an append gets through, and what it fails with.
     fn room_for(&self, length: usize) -> (usize, Option<io::ErrorKind>) {
         if self.faults.appends {
             return (length / 2, Some(io::ErrorKind::Other));
         }
-        let used: u64 = self.inodes.values().map(Inode::length).sum();
-        let free = self.capacity.unwrap_or(u64::MAX).saturating_sub(used);
+        let Some(capacity) = self.capacity else { return (length, None) };
+        let free = capacity.saturating_sub(self.used());
         match usize::try_from(free) {
             Ok(free) if free < length => (free, Some(io::ErrorKind::StorageFull)),
             _ => (length, None),
@@ -254,15 +263,19 @@ impl Inode {
     }
 
     /// Keeps a prefix of what was not synced, and perhaps a torn part of the write behind it.
-    fn lose_unsynced(&mut self, dice: &mut fastrand::Rng) {
+    fn lose_unsynced(&mut self, dice: &mut fastrand::Rng, tears: bool, losses: &mut Losses) {
         let changes = std::mem::take(&mut self.unsynced);
         let kept = dice.usize(0..=changes.len());
+        losses.changes += (changes.len() - kept) as u64;
         let mut survived = std::mem::take(&mut self.synced);
         for (number, (_, change)) in changes.into_iter().enumerate().take(kept + 1) {
             match change {
                 change if number < kept => change.apply(&mut survived),
-                ByteChange::Append(bytes) => tear(&mut survived, &bytes, dice),
-                ByteChange::Truncate(_) => {}
+                ByteChange::Append(bytes) if tears => {
+                    losses.torn += 1;
+                    tear(&mut survived, &bytes, dice);
+                }
+                _ => {}
             }
         }
         *self = Self::settled(survived);

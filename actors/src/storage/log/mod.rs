@@ -31,7 +31,10 @@ mod tests;
 use std::{collections::BTreeMap, io, mem, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use henge_kernel::key::{Key, Token};
+use henge_kernel::{
+    key::{Key, Token},
+    planted::{Defect, planted},
+};
 
 pub use self::recovery::{Cut, Loss, OpenReport};
 use self::{
@@ -222,7 +225,10 @@ impl LogEngine {
 impl Engine for LogEngine {
     fn get(&self, token: Token, key: &Key) -> Result<Option<Bytes>, StorageError> {
         match self.index.directory.get(token, key) {
-            Some(newest) => self.read(key, *newest).map(Some),
+            Some(newest) => match self.read(key, *newest) {
+                Err(StorageError::Corrupt { .. }) if planted(Defect::CorruptIsNothing) => Ok(None),
+                read => read.map(Some),
+            },
             None => Ok(None),
         }
     }

@@ -42,11 +42,11 @@ impl State {
         }
         let found = self.name(acceptor);
         if wanted.name.as_ref().is_none_or(|name| found == name) {
-            let at = self.now + self.one_way() + self.one_way();
+            let at = self.now + self.way(acceptor, dialler) + self.way(dialler, acceptor);
             self.schedule(at, Due::Accept { dialler, dial, acceptor });
         } else {
             let reason = format!("{found} listens there");
-            let at = self.now + self.one_way();
+            let at = self.now + self.way(acceptor, dialler);
             self.schedule(at, Due::Stranger { dialler, dial, reason });
         }
     }
@@ -59,7 +59,7 @@ impl State {
         let Some(under_way) = self.endpoints[dialler.0].dials.get_mut(&dial) else { return };
         under_way.link = Some(link);
         self.links_opened += 1;
-        let hello_at = self.now + self.one_way();
+        let hello_at = self.now + self.way(acceptor, dialler);
         self.links.insert(link, LinkState::opening(dialler, dial, acceptor, hello_at));
         let [_, accepted] = End::both(link);
         self.report_connected(accepted, acceptor, dialler, None);

@@ -17,6 +17,11 @@ impl State {
         self.settle_all();
     }
 
+    /// Makes everything from one node to another take so many µs longer.
+    pub fn slow_down(&mut self, from: &NodeName, to: &NodeName, by: u64) {
+        self.slow.insert((from.clone(), to.clone()), by);
+    }
+
     /// Cuts a node off from all others that were ever bound, both ways.
     pub fn isolate(&mut self, name: &NodeName) {
         let others: BTreeSet<NodeName> =

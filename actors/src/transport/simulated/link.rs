@@ -140,8 +140,22 @@ impl Flow {
         self.queued += frame.len();
         let queue = self.lane(lane);
         queue.latest_arrival = queue.latest_arrival.max(arrival);
-        queue.frames.push_back((queue.latest_arrival, frame));
-        queue.latest_arrival
+        let arrival = queue.latest_arrival;
+        // Behind all, but for those that it overtakes.
+        let place = queue.frames.partition_point(|(other, _)| *other <= arrival);
+        queue.frames.insert(place, (arrival, frame));
+        arrival
+    }
+
+    /// Takes a frame that later ones may overtake; says when it arrives, which is not before what
+    /// was sent before it.
+    pub fn push_overtaken(&mut self, lane: Lane, arrival: u64, frame: Bytes) -> u64 {
+        self.queued += frame.len();
+        let queue = self.lane(lane);
+        let arrival = queue.latest_arrival.max(arrival);
+        let place = queue.frames.partition_point(|(other, _)| *other <= arrival);
+        queue.frames.insert(place, (arrival, frame));
+        arrival
     }
 
     /// Bytes of `lane` on their way.

@@ -56,13 +56,36 @@ pub struct NetworkProfile {
     pub loss_percent: u8,
     /// By how much later a lost packet comes, in milliseconds.
     pub retransmit_ms: RangeInclusive<u64>,
+    /// How many of a hundred frames come twice: worse than QUIC, which no frame passes twice.
+    pub duplicate_percent: u8,
+    /// How many of a hundred frames are overtaken by those behind them: worse than QUIC, too.
+    pub reorder_percent: u8,
 }
 
 impl Default for NetworkProfile {
     /// A network of one region: 0.1 to 3 ms, 1 % loss made good within 10 to 200 ms.
     fn default() -> Self {
-        Self { delay_us: 100..=3000, loss_percent: 1, retransmit_ms: 10..=200 }
+        Self {
+            delay_us: 100..=3000,
+            loss_percent: 1,
+            retransmit_ms: 10..=200,
+            duplicate_percent: 0,
+            reorder_percent: 0,
+        }
     }
+}
+
+/// What a network did to packets and frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mishaps {
+    /// Packets lost, and sent again.
+    pub lost: u64,
+    /// Frames that came twice.
+    pub duplicated: u64,
+    /// Frames that were overtaken.
+    pub reordered: u64,
+    /// Packets that took longer because of a slow link.
+    pub slowed: u64,
 }
 
 /// The network. All its calls take effect at the present virtual time; what they cause is reported
@@ -127,6 +150,26 @@ impl SimulatedNetwork {
     /// Ends all cuts.
     pub fn heal_all(&self) {
         self.shared.with(|state| state.heal(|_, _| true));
+    }
+
+    /// Makes everything from one node to another take so much longer, or no longer.
+    pub fn slow_down(&self, from: &NodeName, to: &NodeName, by: Duration) {
+        self.shared.with(|state| state.slow_down(from, to, whole_micros(by)));
+    }
+
+    /// Ends all slowness of single links.
+    pub fn speed_up_all(&self) {
+        self.shared.with(|state| state.slow.clear());
+    }
+
+    /// The network is so good from now on.
+    pub fn set_profile(&self, profile: NetworkProfile) {
+        self.shared.with(|state| state.profile = profile);
+    }
+
+    /// What went wrong so far.
+    pub fn mishaps(&self) -> Mishaps {
+        self.shared.with(|state| state.mishaps)
     }
 
     /// Ends a node's process without a word: nothing is delivered from it or to it, and nothing

@@ -12,7 +12,7 @@ use henge_kernel::id::NodeName;
 use tokio::sync::Notify;
 
 use super::{
-    NetworkProfile,
+    Mishaps, NetworkProfile,
     link::{End, EndStatus, LinkState},
     trace::Trace,
 };
@@ -107,7 +107,7 @@ pub(super) enum Due {
 /// The state. Every call begins with [`State::set_now`].
 pub(super) struct State {
     pub now: u64,
-    profile: NetworkProfile,
+    pub profile: NetworkProfile,
     pub rng: fastrand::Rng,
     /// By time in µs, then by order of scheduling.
     schedule: BTreeMap<(u64, u64), Due>,
@@ -120,6 +120,9 @@ pub(super) struct State {
     /// From whom to whom nothing gets.
     pub cuts: BTreeMap<NodeName, BTreeSet<NodeName>>,
     pub paused: BTreeSet<NodeName>,
+    /// By how much longer it takes from whom to whom, in µs.
+    pub slow: BTreeMap<(NodeName, NodeName), u64>,
+    pub mishaps: Mishaps,
     /// Whose frames are changed on the way, and how.
     pub twists: BTreeMap<NodeName, Twist>,
     pub trace: Trace,
@@ -142,6 +145,8 @@ impl State {
             links_opened: 0,
             cuts: BTreeMap::new(),
             paused: BTreeSet::new(),
+            slow: BTreeMap::new(),
+            mishaps: Mishaps::default(),
             twists: BTreeMap::new(),
             trace: Trace::default(),
         }
@@ -193,10 +198,28 @@ impl State {
         }
     }
 
+    /// How long a packet takes from one endpoint to another, in µs.
+    pub fn way(&mut self, from: EndpointKey, to: EndpointKey) -> u64 {
+        let more = if self.slow.is_empty() {
+            0
+        } else {
+            let way = (self.name(from).clone(), self.name(to).clone());
+            self.slow.get(&way).copied().unwrap_or_default()
+        };
+        self.mishaps.slowed += u64::from(more > 0);
+        self.one_way() + more
+    }
+
+    /// Whether something happens that happens to so many of a hundred.
+    pub fn chance(&mut self, percent: u8) -> bool {
+        percent > 0 && self.rng.u8(0..100) < percent
+    }
+
     /// How long a packet takes one way, its retransmission included if it is lost, in µs.
     pub fn one_way(&mut self) -> u64 {
         let delay = draw(&mut self.rng, &self.profile.delay_us);
         if self.rng.u8(0..100) < self.profile.loss_percent {
+            self.mishaps.lost += 1;
             delay + draw(&mut self.rng, &self.profile.retransmit_ms) * 1000
         } else {
             delay

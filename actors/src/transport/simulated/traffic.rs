@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    link::{End, EndStatus, LinkState},
+    link::{End, EndState, EndStatus, LinkState},
     network::{Delivered, Due, EndpointKey, QUEUED_BYTES_MAX, State},
 };
 use crate::transport::{Frame, Lane, SendError};
@@ -16,23 +16,48 @@ impl State {
             return Err(SendError::TooLarge { size, max });
         }
         let link = self.links.get(&end.link).filter(|link| link.end(end).status == EndStatus::Up);
-        let queued = link.ok_or(SendError::Closed)?.end(end.other()).inbound.queued;
+        let link = link.ok_or(SendError::Closed)?;
+        let EndState { endpoint: receiver, inbound, .. } = link.end(end.other());
+        let (sender, receiver, queued) = (link.end(end).endpoint, *receiver, inbound.queued);
         if queued + size > QUEUED_BYTES_MAX {
             return Err(SendError::Busy { queued, max: QUEUED_BYTES_MAX });
         }
-        let sender = link.ok_or(SendError::Closed)?.end(end).endpoint;
         let name = &self.endpoints[sender.0].binding.name;
         let frame = match self.twists.get_mut(name) {
             Some(twist) => twist(lane, joined(frame)),
             None => joined(frame),
         };
-        let arrival = self.now + self.one_way();
-        if let Some(link) = self.links.get_mut(&end.link) {
-            let inbound = &mut link.end_mut(end.other()).inbound;
-            let arrival = inbound.push(lane, arrival, frame);
-            self.schedule(arrival, Due::Arrival { end: end.other(), lane });
+        let way = (sender, receiver);
+        if self.chance(self.profile.duplicate_percent) {
+            self.mishaps.duplicated += 1;
+            self.put_on_the_way(way, end.other(), lane, frame.clone());
         }
+        self.put_on_the_way(way, end.other(), lane, frame);
         Ok(())
+    }
+
+    fn put_on_the_way(
+        &mut self,
+        (from, to): (EndpointKey, EndpointKey),
+        end: End,
+        lane: Lane,
+        frame: Bytes,
+    ) {
+        let mut arrival = self.now + self.way(from, to);
+        let overtaken = self.chance(self.profile.reorder_percent);
+        if overtaken {
+            self.mishaps.reordered += 1;
+            arrival += self.one_way() + self.one_way();
+        }
+        if let Some(link) = self.links.get_mut(&end.link) {
+            let inbound = &mut link.end_mut(end).inbound;
+            let arrival = if overtaken {
+                inbound.push_overtaken(lane, arrival, frame)
+            } else {
+                inbound.push(lane, arrival, frame)
+            };
+            self.schedule(arrival, Due::Arrival { end, lane });
+        }
     }
 
     /// Bytes of `lane` on their way from `end`.
@@ -47,7 +72,8 @@ impl State {
         if link.end(end).status == EndStatus::Closed {
             return;
         }
-        let at = self.now + self.one_way();
+        let (from, to) = (link.end(end).endpoint, link.end(end.other()).endpoint);
+        let at = self.now + self.way(from, to);
         self.schedule(at, Due::Close { end: end.other(), reason: reason.to_owned() });
         self.end_link(end, end, reason);
     }

@@ -13,6 +13,7 @@ use crate::{
         roster::{Role, Roster, Seat, Stage, Standing, small},
     },
     id::NodeId,
+    planted::{Defect, planted},
     time::Instant,
 };
 
@@ -136,6 +137,8 @@ impl Run {
         if let ReplicaAnswer::Holds(replica) = answer {
             self.merge(replica, holds);
         }
+        let complete = complete || planted(Defect::IncompleteHomeCounts);
+        let nothing = nothing && !planted(Defect::EmptyFallbackCounts);
         match role {
             Role::Home if complete => self.quorum.count_home(node),
             Role::Fallback if complete && !nothing => self.quorum.count_fallback(node),
@@ -278,7 +281,8 @@ impl Run {
             return;
         };
         for seat in &mut self.roster.seats {
-            if seat.takes_repair() && seat.note.holds != Some(merged.digest) {
+            let behind = seat.takes_repair() && !planted(Defect::ReadRepairDropped);
+            if behind && seat.note.holds != Some(merged.digest) {
                 seat.note.holds = Some(merged.digest);
                 let record = merged.replica.clone();
                 effects.push(GetEffect::RepairAt { node: seat.node, record });

@@ -11,6 +11,7 @@ use crate::{
         roster::{Role, Roster, Seat, Stage, Standing, small},
     },
     id::NodeId,
+    planted::{Defect, planted},
     time::Instant,
 };
 
@@ -142,7 +143,9 @@ impl Run {
         let (role, home) = (seat.role, seat.note.stands_in_for);
         match role {
             Role::Home => self.quorum.count_home(node),
-            Role::Fallback if self.sloppy => self.quorum.count_fallback(node),
+            Role::Fallback if self.sloppy || planted(Defect::StrictCountsFallbacks) => {
+                self.quorum.count_fallback(node);
+            }
             Role::Fallback => {}
         }
         if let Some(home) = home.and_then(|home| self.roster.seat(home)) {
@@ -353,7 +356,7 @@ impl Run {
     /// Nobody is left to mint the write: it is refused only if nobody may have done so.
     fn fail(&mut self, effects: &mut Vec<PutEffect>) {
         let in_flight = self.roster.count(|seat| seat.standing == Standing::Asked);
-        let unknown = self.lost || in_flight > 0;
+        let unknown = (self.lost || in_flight > 0) && !planted(Defect::FateTooSure);
         let error = match self.refusal.take() {
             Some(refusal) if !unknown => refusal,
             _ => self.quorum_not_met(if unknown { Fate::Unknown } else { Fate::NotApplied }),

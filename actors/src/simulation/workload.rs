@@ -1,0 +1,385 @@
+//! Clients, and what they remember.
+
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
+
+use henge_kernel::{
+    causality::{Context, Value, Version},
+    coordination::{DeleteOptions, Fate, PutOptions, ReadOptions, RequestError},
+    id::WriteId,
+    key::Key,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    book::Book,
+    history::{Answered, Event, Invoke, Kind, Quorum, Unanswered},
+    options::{Bucket, Options},
+};
+use crate::{
+    NodeHandle,
+    api::{Got, Written},
+};
+
+/// The doors of the nodes that run, as clients find them.
+pub(super) type Doors = Rc<RefCell<BTreeMap<&'static str, NodeHandle>>>;
+
+/// What is between a value's name and what fills it up.
+const SEPARATOR: char = '|';
+
+/// A key, and what is to be known of its bucket.
+pub(super) struct Place {
+    pub key: Key,
+    pub text: String,
+    pub bucket: Bucket,
+}
+
+/// The keys of a run.
+pub(super) fn places(options: &Options) -> Vec<Rc<Place>> {
+    let place = |number: usize| {
+        let bucket = options.buckets[number % options.buckets.len()].clone();
+        let text = format!("k{number}");
+        let key = Key::new(bucket.name.clone(), text.clone());
+        let key = key.unwrap_or_else(|error| unreachable!("{error}"));
+        Rc::new(Place { key, text, bucket })
+    };
+    (0..options.keys).map(place).collect()
+}
+
+/// Something that a client was given: by which operation.
+type Seen = (String, Context);
+
+/// How many contexts a client remembers of a key.
+const REMEMBERED_MAX: usize = 12;
+
+/// A client.
+pub(super) struct Client {
+    name: String,
+    turn: u64,
+    rng: fastrand::Rng,
+    options: Arc<Options>,
+    places: Vec<Rc<Place>>,
+    doors: Doors,
+    book: Book,
+    /// By key: what it was given, the latest last; and with its last write.
+    seen: BTreeMap<usize, Vec<Seen>>,
+    written: BTreeMap<usize, Seen>,
+}
+
+/// What a client wants to write.
+struct Wish {
+    place: Rc<Place>,
+    /// What its context is of; without one it is blind.
+    seen: Option<Seen>,
+    is_delete: bool,
+    write_id: Option<WriteId>,
+}
+
+impl Client {
+    /// A client named `name`, that `seed` decides.
+    pub fn new(
+        name: String,
+        seed: u64,
+        options: Arc<Options>,
+        places: Vec<Rc<Place>>,
+        doors: Doors,
+        book: Book,
+    ) -> Self {
+        let rng = fastrand::Rng::with_seed(seed);
+        let (seen, written) = (BTreeMap::new(), BTreeMap::new());
+        Self { name, turn: 0, rng, options, places, doors, book, seen, written }
+    }
+
+    /// Works until `end`.
+    pub async fn work(mut self, end: Instant) {
+        while Instant::now() < end {
+            sleep(Duration::from_millis(self.rng.u64(0..=2 * self.options.pause_ms))).await;
+            self.act().await;
+        }
+    }
+
+    fn percent(&mut self, percent: u8) -> bool {
+        self.rng.u8(0..100) < percent
+    }
+
+    async fn act(&mut self) {
+        let number = self.rng.usize(..self.places.len());
+        let mix = self.options.mix;
+        let weights = [mix.read, mix.update, mix.blind, mix.chained, mix.stale, mix.delete];
+        let mut drawn = self.rng.u32(..weights.iter().sum::<u32>().max(1));
+        let chosen = weights.iter().position(|weight| match drawn.checked_sub(*weight) {
+            Some(left) => {
+                drawn = left;
+                false
+            }
+            None => true,
+        });
+        match chosen {
+            Some(1) => {
+                if let Some(seen) = self.read(number, false).await {
+                    self.write(number, Some(seen), false).await;
+                }
+            }
+            Some(2) => self.write(number, None, false).await,
+            Some(3) => {
+                let seen = self.written.get(&number).cloned();
+                self.write(number, seen, false).await;
+            }
+            Some(4) => {
+                let old = self.seen.get(&number).map_or(0, Vec::len);
+                let old = if old == 0 { 0 } else { self.rng.usize(..old) };
+                let seen = self.seen.get(&number).and_then(|seen| seen.get(old)).cloned();
+                self.write(number, seen, false).await;
+            }
+            Some(5) => {
+                let seen = self.read(number, false).await;
+                if let Some(seen) = seen.filter(|(_, context)| !context.is_empty()) {
+                    self.write(number, Some(seen), true).await;
+                }
+            }
+            _ => drop(self.read(number, false).await),
+        }
+    }
+
+    /// A door, at random; `None` while no node runs.
+    fn door(&mut self) -> Option<(&'static str, NodeHandle)> {
+        let doors = self.doors.borrow();
+        let chosen = self.rng.usize(..doors.len().max(1));
+        doors.iter().nth(chosen).map(|(node, handle)| (*node, handle.clone()))
+    }
+
+    fn next_id(&mut self) -> String {
+        self.turn += 1;
+        format!("{}-{}", self.name, self.turn)
+    }
+
+    /// How long the store has, and how long the client waits for it.
+    fn patience(&mut self) -> (Duration, Duration) {
+        let given = self.rng.u64(200..2_500);
+        let waits = if self.percent(self.options.mix.impatient_percent) {
+            self.rng.u64(1..given)
+        } else {
+            given + 500
+        };
+        (Duration::from_millis(given), Duration::from_millis(waits))
+    }
+
+    fn invoke(&self, id: &str, op: Kind, node: &str, place: &Place) -> Invoke {
+        let Bucket { name, sloppy, .. } = &place.bucket;
+        let is_judged_as_strict = !sloppy && self.options.strict_is_fresh();
+        let quorum = if is_judged_as_strict { Quorum::Strict } else { Quorum::Sloppy };
+        Invoke {
+            c: self.name.clone(),
+            bucket: name.clone(),
+            node: node.to_owned(),
+            quorum: Some(quorum),
+            ..Invoke::new(self.book.now(), id, op, place.text.clone())
+        }
+    }
+
+    /// Reads a key; what it has seen then.
+    pub async fn read(&mut self, number: usize, is_final: bool) -> Option<Seen> {
+        let (node, door) = self.door()?;
+        let place = Rc::clone(&self.places[number]);
+        let id = self.next_id();
+        let (given, waits) = self.patience();
+        let r = Some(place.bucket.r);
+        self.book.write(Event::Invoke(Invoke {
+            r,
+            is_final,
+            ..self.invoke(&id, Kind::Get, node, &place)
+        }));
+        let sloppy = Some(place.bucket.sloppy);
+        let options = ReadOptions { r, sloppy, timeout: Some(given), ..ReadOptions::default() };
+        match timeout(waits, door.get(&place.key, options)).await {
+            Ok(Ok(answer)) => {
+                let shown = shown(&answer.body);
+                self.book.write(Event::Ok(Answered {
+                    t: self.book.now(),
+                    id: id.clone(),
+                    acks: Some(answer.replicas.acks),
+                    fallbacks: Some(answer.replicas.fallbacks),
+                    ..shown
+                }));
+                let seen = (id, answer.body.context());
+                self.remember(number, seen.clone());
+                Some(seen)
+            }
+            Ok(Err(error)) => {
+                // A read has nothing to apply.
+                self.book.write(Event::Fail(unanswered(&self.book, id, Some(&error))));
+                None
+            }
+            Err(_) => {
+                self.book.write(Event::Info(unanswered(&self.book, id, None)));
+                None
+            }
+        }
+    }
+
+    fn remember(&mut self, number: usize, seen: Seen) {
+        let all = self.seen.entry(number).or_default();
+        if all.len() == REMEMBERED_MAX {
+            let forgotten = self.rng.usize(..all.len());
+            drop(all.remove(forgotten));
+        }
+        all.push(seen);
+    }
+
+    async fn write(&mut self, number: usize, seen: Option<Seen>, is_delete: bool) {
+        let named = self.percent(self.options.mix.write_id_percent);
+        let write_id = named.then(|| WriteId(self.rng.u128(..)));
+        let place = Rc::clone(&self.places[number]);
+        let wish = Wish { place, seen, is_delete, write_id };
+        let mut value = None;
+        for _ in 0..3 {
+            match self.try_to_write(&wish, value.take()).await {
+                Tried::Written(seen) => {
+                    self.written.insert(number, seen.clone());
+                    self.remember(number, seen);
+                    return;
+                }
+                // Under its name it is one write, however often it is sent.
+                Tried::Failed(sent) => value = sent.filter(|_| wish.write_id.is_some()),
+            }
+            if !self.percent(self.options.mix.retry_percent) {
+                return;
+            }
+        }
+    }
+
+    async fn try_to_write(&mut self, wish: &Wish, value: Option<String>) -> Tried {
+        let Some((node, door)) = self.door() else { return Tried::Failed(value) };
+        let id = self.next_id();
+        let value = value.unwrap_or_else(|| id.clone());
+        let (given, waits) = self.patience();
+        let Wish { place, seen, is_delete, write_id } = wish;
+        let w = Some(place.bucket.w);
+        let op = if *is_delete { Kind::Delete } else { Kind::Put };
+        self.book.write(Event::Invoke(Invoke {
+            val: Some(value.clone()),
+            wid: write_id.map(|id| id.to_string()),
+            ctx: seen.iter().map(|(operation, _)| operation.clone()).collect(),
+            w,
+            ..self.invoke(&id, op, node, place)
+        }));
+        let context = seen.as_ref().map(|(_, context)| context.clone()).unwrap_or_default();
+        let (sloppy, timed) = (Some(place.bucket.sloppy), Some(given));
+        let return_body = !is_delete && self.percent(10);
+        let written = if *is_delete {
+            let (write_id, timeout_) = (*write_id, timed);
+            let options = DeleteOptions {
+                context,
+                w,
+                sloppy,
+                timeout: timeout_,
+                write_id,
+                ..DeleteOptions::default()
+            };
+            timeout(waits, door.delete(&place.key, options)).await
+        } else {
+            let options = PutOptions {
+                context,
+                w,
+                sloppy,
+                timeout: timed,
+                write_id: *write_id,
+                return_body,
+                ..PutOptions::default()
+            };
+            let content = Value::text(content(&value, self.options.value_bytes));
+            timeout(waits, door.put(&place.key, content, options)).await
+        };
+        match written {
+            Ok(Ok(answer)) => {
+                let (acks, fallbacks) = (answer.replicas.acks, answer.replicas.fallbacks);
+                let seen = self.was_written(&id, answer.body, (acks, fallbacks));
+                Tried::Written((id, seen))
+            }
+            Ok(Err(error)) => {
+                let unanswered = unanswered(&self.book, id, Some(&error));
+                self.book.write(match error.fate() {
+                    Fate::NotApplied => Event::Fail(unanswered),
+                    Fate::Unknown => Event::Info(unanswered),
+                });
+                Tried::Failed(Some(value))
+            }
+            Err(_) => {
+                self.book.write(Event::Info(unanswered(&self.book, id, None)));
+                Tried::Failed(Some(value))
+            }
+        }
+    }
+
+    /// Writes an acknowledgement down; what the client has seen then.
+    fn was_written(&self, id: &str, written: Written, (acks, fallbacks): (u8, u8)) -> Context {
+        let Written { context, dot, got } = written;
+        let shown = got.as_ref().map(shown).unwrap_or_default();
+        self.book.write(Event::Ok(Answered {
+            t: self.book.now(),
+            id: id.to_owned(),
+            dot: Some(dot.to_string()),
+            acks: Some(acks),
+            fallbacks: Some(fallbacks),
+            ..shown
+        }));
+        self.book.count_acknowledged();
+        got.map_or(context, |got| got.context())
+    }
+}
+
+/// How a write went.
+enum Tried {
+    /// Acknowledged: what the client has seen now.
+    Written(Seen),
+    /// Not acknowledged; the value, if it left.
+    Failed(Option<String>),
+}
+
+/// The bytes of a value: its name, and as much more as the run wants.
+fn content(name: &str, bytes: usize) -> String {
+    let mut content = format!("{name}{SEPARATOR}");
+    while content.len() < bytes {
+        content.push_str(name);
+    }
+    content
+}
+
+/// What an answer shows.
+pub(super) fn shown(got: &Got) -> Answered {
+    let mut answered = Answered::default();
+    for version in got.versions() {
+        match named(version) {
+            Ok(name) => {
+                answered.vals.push(name);
+                answered.dots.push(version.dot.to_string());
+            }
+            Err(damaged) => answered.corrupt.push(damaged),
+        }
+    }
+    match got {
+        Got::Value { concurrent_delete, .. } | Got::Siblings { concurrent_delete, .. } => {
+            answered.concurrent_delete = *concurrent_delete;
+        }
+        Got::Deleted { .. } => answered.deleted = true,
+        Got::NotFound => {}
+    }
+    answered
+}
+
+/// The name of a value, or what is no value of this run.
+fn named(version: &Version) -> Result<String, String> {
+    let text = version.value().and_then(Value::as_text).unwrap_or_default();
+    let (name, rest) = text.split_once(SEPARATOR).ok_or_else(|| text.to_owned())?;
+    let is_whole = rest.as_bytes().chunks(name.len().max(1)).all(|piece| piece == name.as_bytes());
+    if is_whole { Ok(name.to_owned()) } else { Err(text.to_owned()) }
+}
+
+pub(super) fn unanswered(book: &Book, id: String, error: Option<&RequestError>) -> Unanswered {
+    let code = error.map_or("no_answer", RequestError::code);
+    Unanswered {
+        t: book.now(),
+        id,
+        code: Some(code.to_owned()),
+        err: error.map(ToString::to_string),
+    }
+}
