@@ -4,7 +4,7 @@ use henge_actors::simulation::{
     checkers::{Verdict, ViolationKind, judge},
     history::{
         Answered, Dump, Event, History, Invoke, Kind, Mark, MarkName, Meta, Moment, NodeState,
-        Quorum, Unanswered,
+        Unanswered,
     },
 };
 
