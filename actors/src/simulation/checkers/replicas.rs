@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    account::{Account, Names, key_name},
+    account::{Account, Names, excused_by, key_name, key_text},
     bits::Bits,
     verdict::{Verdict, ViolationKind},
 };
@@ -61,8 +61,7 @@ fn one_dot_one_value(history: &History, verdict: &mut Verdict) {
             let first = *values.entry(dot).or_insert(value);
             if first != value && told.insert(dot) {
                 let detail = format!("{dot} names {first} and {value}");
-                let (bucket, key) = &history.keys[operation.key];
-                let key = Some(key_name(bucket, key));
+                let key = Some(key_text(history, operation.key));
                 verdict.accuse(ViolationKind::DotReused, key, detail, [line]);
             }
         }
@@ -143,7 +142,7 @@ fn kept(
         let held = nodes.values().flat_map(|dump| &dump.vals);
         let held: Vec<_> = held.filter_map(|val| account.sight(val, None)).collect();
         let mut covered = account.cover_of(&held);
-        covered.unite(&account.excused_by(&account.ends(Moment(u64::MAX))));
+        covered.unite(&excused_by(&account.ends(Moment(u64::MAX))));
         missing(&account, copies.iter().filter(asked), &covered, verdict);
     }
 }
