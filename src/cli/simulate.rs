@@ -22,7 +22,8 @@ use henge_actors::simulation::Fault;
                   henge simulate --seed 1\n  \
                   henge simulate --seeds 300 --kept\n  \
                   henge simulate --seed 7 --without crash --without bit-rot\n  \
-                  henge simulate --options data/simulated/seed-7.json"
+                  henge simulate --options data/simulated/seed-7.json\n  \
+                  henge simulate --seeds 200 --defects"
 )]
 pub struct SimulateArgs {
     /// The first seed [default: a fresh one]

@@ -22,6 +22,7 @@ mod support;
 mod bench;
 mod data;
 mod help;
+mod judge;
 mod keys;
 mod local;
 mod refusals;
