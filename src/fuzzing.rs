@@ -123,7 +123,7 @@ fn run_config(input: &[u8], features: &mut Features) {
         }
         Err(invalid) => {
             for finding in &invalid.findings {
-                features.tell(&finding.violation);
+                features.note(&finding.violation);
                 let _ = finding.violation.remedy();
             }
             assert!(!invalid.findings.is_empty(), "a refusal has a reason");

@@ -12,9 +12,9 @@ use henge_actors::fuzzing::{
 };
 
 /// Inputs that a corpus keeps beside those that were written into it by hand.
-const KEPT_MAX: usize = 40;
+const KEPT_MAX: usize = 24;
 /// The longest of them, in bytes.
-const KEPT_BYTES_MAX: usize = 300;
+const KEPT_BYTES_MAX: usize = 200;
 
 /// Changes inputs in ways that break things, for everything that reads bytes from outside.
 #[derive(Parser)]
