@@ -88,12 +88,12 @@ fn run(target: &Target, options: &Options, count: usize) -> Result<Option<Crash>
     let corpus = corpus::of(target);
     let report = fuzz(target, &corpus, &bounds);
     drop(std::panic::take_hook());
-    let each = report.took.as_secs_f64() / report.executions.max(1) as f64;
+    let micros = report.took.as_micros().max(1);
     println!(
-        "{:18} {:>10} runs {:>8.0}/s {:>5} features {:>4} new",
+        "{:18} {:>10} runs {:>8}/s {:>5} features {:>4} new",
         target.name,
         report.executions,
-        1.0 / each,
+        u128::from(report.executions) * 1_000_000 / micros,
         report.features,
         report.kept.len()
     );

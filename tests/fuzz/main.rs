@@ -16,8 +16,8 @@ use henge_actors::fuzzing::{
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Of each target, at most; what takes long is bounded by time instead.
-const EXECUTIONS: u64 = 3_000;
-const TIME: Duration = Duration::from_millis(500);
+const EXECUTIONS: u64 = 8_000;
+const TIME: Duration = Duration::from_millis(400);
 
 fn bounds() -> Bounds {
     Bounds { seed: 1, executions: EXECUTIONS, time: TIME, memory: Some(allocator::memory()) }

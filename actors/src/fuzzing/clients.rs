@@ -57,7 +57,7 @@ fn has_fraction(question: &ClientQuestion) -> bool {
     json.as_object().is_some_and(|settings| settings.values().any(serde_json::Value::is_f64))
 }
 
-fn mend_question(input: &mut Vec<u8>) {
+fn mend_question(input: &mut [u8]) {
     mend_frame(input, ClientQuestion::decode);
 }
 
@@ -70,7 +70,7 @@ fn run_answer(input: &[u8], features: &mut Features) {
     comes_back(input, features, ClientAnswer::decode, encode);
 }
 
-fn mend_answer(input: &mut Vec<u8>) {
+fn mend_answer(input: &mut [u8]) {
     mend_frame(input, ClientAnswer::decode);
 }
 
@@ -83,7 +83,7 @@ fn run_hello(input: &[u8], features: &mut Features) {
     comes_back(input, features, ClientHello::decode, encode);
 }
 
-fn mend_hello(input: &mut Vec<u8>) {
+fn mend_hello(input: &mut [u8]) {
     mend_frame(input, |frame: &Bytes| -> Result<ClientHello, MalformedFrame> {
         ClientHello::decode(frame)
     });

@@ -69,7 +69,7 @@ fn contents(disk: &SimulatedDisk, name: &str) -> Vec<Vec<u8>> {
 }
 
 /// Makes length and checksum of a small file right.
-fn mend_state(file: &mut Vec<u8>) {
+fn mend_state(file: &mut [u8]) {
     const HEAD: usize = 16;
     const SUM: usize = 8;
     let Some(length) = file.len().checked_sub(HEAD + SUM) else { return };
@@ -224,7 +224,7 @@ fn segments_of(input: &[u8]) -> Vec<std::ops::Range<usize>> {
     segments
 }
 
-fn mend_log(input: &mut Vec<u8>) {
+fn mend_log(input: &mut [u8]) {
     // The last segment takes what is there.
     if let Some(last) = segments_of(input).pop() {
         let length = u16::try_from(input.len() - last.start).unwrap_or(u16::MAX);

@@ -69,22 +69,19 @@ pub(super) fn comes_back<T: Debug + PartialEq>(
 /// Moves the end of a frame's header to where its decoder finds it, if that is near: the mutator
 /// knows nothing of it.
 pub(super) fn mend_frame<T>(
-    frame: &mut Vec<u8>,
+    frame: &mut [u8],
     decode: impl Fn(&Bytes) -> Result<T, MalformedFrame>,
 ) {
     let [_, low, high, rest @ ..] = &frame[..] else { return };
     let claimed = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
-    let mut attempt = Vec::clone(frame);
+    let most = rest.len();
     let near = (0..=SHIFTS).flat_map(|shift| [claimed.checked_sub(shift), Some(claimed + shift)]);
-    for length in near.flatten().filter(|length| *length <= rest.len()) {
+    for length in near.flatten().filter(|length| *length <= most) {
         let Ok(length) = u16::try_from(length) else { continue };
-        attempt[1..3].copy_from_slice(&length.to_le_bytes());
-        match decode(&Bytes::copy_from_slice(&attempt)) {
+        frame[1..3].copy_from_slice(&length.to_le_bytes());
+        match decode(&Bytes::copy_from_slice(frame)) {
             Err(MalformedFrame::Header { .. } | MalformedFrame::Truncated { .. }) => {}
-            _ => {
-                *frame = attempt;
-                return;
-            }
+            _ => return,
         }
     }
 }
@@ -116,7 +113,7 @@ fn run_request(input: &[u8], features: &mut Features) {
     comes_back(input, features, decode, encode);
 }
 
-fn mend_request(input: &mut Vec<u8>) {
+fn mend_request(input: &mut [u8]) {
     mend_frame(input, RequestFrame::decode);
 }
 
@@ -128,7 +125,7 @@ fn run_control(input: &[u8], features: &mut Features) {
     comes_back(input, features, ControlMessage::decode, ControlMessage::encode);
 }
 
-fn mend_control(input: &mut Vec<u8>) {
+fn mend_control(input: &mut [u8]) {
     mend_frame(input, ControlMessage::decode);
 }
 
@@ -161,6 +158,6 @@ fn run_hello(input: &[u8], features: &mut Features) {
     }
 }
 
-fn mend_hello(input: &mut Vec<u8>) {
+fn mend_hello(input: &mut [u8]) {
     mend_frame(input, Hello::decode);
 }

@@ -43,8 +43,9 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Words of the format, which chance would hardly spell.
     pub words: &'static [&'static [u8]],
-    /// Makes an input whole again that was changed: lengths and checksums. Used on most inputs.
-    pub mend: Option<fn(&mut Vec<u8>)>,
+    /// Makes an input whole again that was changed: lengths and checksums. Used on most inputs. Where
+    /// it asks the reader itself, it leaves in the input what it asks for, in case that is a bug.
+    pub mend: Option<fn(&mut [u8])>,
     /// Reads an input, and notes what came of it. Panics if that is a bug.
     pub run: fn(&[u8], &mut Features),
     /// How much it may allocate.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
 use henge_kernel::{
-    bucket::{BucketChange, BucketProperties, Durability},
+    bucket::{BucketChange, BucketProperties, Durability, InvalidDurability},
     causality::{
         Conflict, Content, Context, ContextKey, Dot, Minter, Record, RecordLimits, Stamp,
         TOKEN_CHARACTERS_MAX, Value, Write,
@@ -127,17 +127,18 @@ fn record_seeds() -> Vec<Vec<u8>> {
 }
 
 /// Moves the end of the stored record to where it ends, if that is near.
-fn mend_records(input: &mut Vec<u8>) {
+fn mend_records(input: &mut [u8]) {
     let [low, high, rest @ ..] = &input[..] else { return };
     let claimed = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
     let near = (0..=8).flat_map(|shift| [claimed.checked_sub(shift), Some(claimed + shift)]);
-    let ends = |length: &usize| {
-        let stored = rest.get(..*length).map(Bytes::copy_from_slice);
-        stored.is_some_and(|stored| Record::decode_stored(&stored, UID).is_ok())
-    };
-    let length = near.flatten().find(ends).unwrap_or(claimed);
-    let length = u16::try_from(length).unwrap_or(u16::MAX);
-    input[..2].copy_from_slice(&length.to_le_bytes());
+    for length in near.flatten() {
+        let Some(stored) = input.get(2..2 + length).map(Bytes::copy_from_slice) else { continue };
+        let length = u16::try_from(length).unwrap_or(u16::MAX);
+        input[..2].copy_from_slice(&length.to_le_bytes());
+        if Record::decode_stored(&stored, UID).is_ok() {
+            return;
+        }
+    }
 }
 
 fn replicated(record: &Record) -> Vec<u8> {
@@ -323,7 +324,9 @@ fn run_gossip(input: &[u8], features: &mut Features) {
         }
     }
     // One by one: in which order they come is no feature.
-    effects.iter().for_each(|effect| features.note(effect));
+    for effect in &effects {
+        features.note(effect);
+    }
     let counters = member.counters();
     features.note(&(counters.packets_refused > 0, counters.strangers > 0));
     features.note(&(counters.renewals > 0, counters.protocol_errors > 0));
@@ -338,7 +341,7 @@ fn property_seeds() -> Vec<Vec<u8>> {
 
 fn run_properties(input: &[u8], features: &mut Features) {
     let change = serde_json::from_slice::<BucketChange>(input);
-    features.note(&change.as_ref().map_err(|error| error.classify()));
+    features.note(&change.as_ref().map_err(serde_json::Error::classify));
     if let Ok(change) = change {
         apply(&change, features);
     }
@@ -406,5 +409,5 @@ fn run_words(input: &[u8], features: &mut Features) {
     }
     features.outcome(&NodeName::new(text));
     features.outcome(&ClusterName::new(text));
-    features.outcome(&text.parse::<Durability>().map_err(|refused| refused.expected()));
+    features.outcome(&text.parse::<Durability>().map_err(InvalidDurability::expected));
 }

@@ -112,55 +112,71 @@ fn run_stream(input: &[u8], features: &mut Features) {
     });
 }
 
-/// What a connection is taken to ask, as the gate judges it.
+/// What is asked when a stream comes in pieces of this size.
 fn requests_of(
     stream: &[u8],
     size: usize,
     config: &ServiceConfig,
     features: &mut Features,
 ) -> Vec<String> {
-    let mut asked = Vec::new();
-    let mut held = BytesMut::new();
-    let mut body = gate::Body::Done;
+    let (held, body) = (BytesMut::new(), gate::Body::Done);
+    let mut connection = Connection { held, body, asked: Vec::new(), config, features };
     for piece in stream.chunks(size) {
-        held.extend_from_slice(piece);
-        loop {
-            if !body.is_done() {
-                match body.take(&held) {
-                    Ok(taken) => held.advance(taken),
-                    Err(gate::IllFramed) => {
-                        asked.push("an ill-framed body".to_owned());
-                        return asked;
-                    }
-                }
-                if !body.is_done() {
-                    break;
-                }
+        connection.held.extend_from_slice(piece);
+        while connection.step() {}
+    }
+    connection.asked
+}
+
+/// A connection as the gate judges it.
+struct Connection<'a> {
+    held: BytesMut,
+    body: gate::Body,
+    /// What it is taken to ask so far.
+    asked: Vec<String>,
+    config: &'a ServiceConfig,
+    features: &'a mut Features,
+}
+
+impl Connection<'_> {
+    /// Takes a body or a head from what is held; whether another step may be possible.
+    fn step(&mut self) -> bool {
+        if !self.body.is_done() {
+            let Ok(taken) = self.body.take(&self.held) else { return self.end("ill-framed") };
+            self.held.advance(taken);
+            return self.body.is_done();
+        }
+        let blank = self.held.iter().take_while(|byte| b"\r\n".contains(byte)).count();
+        self.held.advance(blank);
+        if self.held.is_empty() {
+            return false;
+        }
+        match gate::judge(&self.held, self.config) {
+            Ok(None) => false,
+            Ok(Some(head)) => {
+                let passed = head.changed.map_or_else(|| self.held.clone(), |(_, bytes)| bytes);
+                self.asked.push(read_head(&passed, head.length, self.config, self.features));
+                self.held = passed;
+                self.held.advance(head.length);
+                self.body = head.body;
+                true
             }
-            let blank = held.iter().take_while(|byte| b"\r\n".contains(byte)).count();
-            held.advance(blank);
-            if held.is_empty() {
-                break;
-            }
-            match gate::judge(&held, config) {
-                Ok(None) => break,
-                Ok(Some(judged)) => {
-                    let passed = judged.changed.map_or_else(|| held.clone(), |(_, bytes)| bytes);
-                    asked.push(read_head(&passed, judged.length, config, features));
-                    held = passed;
-                    held.advance(judged.length);
-                    body = judged.body;
-                }
-                Err(problem) => {
-                    features.tell(&problem.rule());
-                    asked.push(problem.code().to_owned());
-                    let _ = problem.into_response();
-                    return asked;
-                }
+            Err(problem) => {
+                self.features.tell(&problem.rule());
+                let code = problem.code();
+                let _ = problem.into_response();
+                self.end(code)
             }
         }
     }
-    asked
+
+    /// Nothing that follows is looked at.
+    fn end(&mut self, why: &str) -> bool {
+        self.asked.push(why.to_owned());
+        self.held.clear();
+        self.body = gate::Body::Endless;
+        false
+    }
 }
 
 /// Reads a head as actix-http does, which must take what passed, and then what it says.

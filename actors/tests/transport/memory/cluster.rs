@@ -126,7 +126,7 @@ impl<'a> World<'a> {
         let read = self.node(node).get(&key(text), ReadOptions::default().r(r)).await;
         match read.unwrap().body {
             Got::Value { version, .. } => {
-                assert_eq!(version.value().unwrap().as_text(), Some(text))
+                assert_eq!(version.value().unwrap().as_text(), Some(text));
             }
             other => panic!("{node} read {other:?}"),
         }

@@ -149,7 +149,9 @@ impl Station {
                 assert!(before.is_none(), "a link comes up once");
             }
             TransportEvent::Frames { link, frames, .. } => {
-                frames.iter().for_each(|frame| self.hear(*link, frame));
+                for frame in frames {
+                    self.hear(*link, frame);
+                }
             }
             TransportEvent::Closed { link, reason } => {
                 let open = self.links.borrow_mut().remove(link).expect("a link ends once");
@@ -164,7 +166,9 @@ impl Station {
             TransportEvent::DialFailed { reason, .. } => {
                 self.failed_dials.borrow_mut().push(reason.clone());
                 let peers: Vec<_> = self.peers.borrow().keys().cloned().collect();
-                peers.into_iter().for_each(|peer| self.dial_later(peer));
+                for peer in peers {
+                    self.dial_later(peer);
+                }
             }
         }
     }
