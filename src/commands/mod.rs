@@ -79,7 +79,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Repair(args) => repair::run(args, cli),
         Command::Actors(args) => actors::run(args, cli),
         Command::Bench(args) => bench::run(args, cli),
-        Command::Completions(args) => completions::run(*args),
+        Command::Completions(args) => completions::run(*args, cli.global),
     };
     done.unwrap_or_else(|failure| {
         failure.report(cli.global.json);
