@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     lab,
-    processes::{Cluster, Plan, Site},
+    processes::{Cluster, PATIENCE, Plan, ServeNode, Site, until},
     scenario::{Fault, length, survive},
 };
 
@@ -85,6 +85,13 @@ fn r7_scrambled_clocks_lose_nothing() {
         });
     };
     let mend = move |cluster: &mut Cluster| {
+        until(PATIENCE, "a node sees that its clock is off", || {
+            let is_off = |node: &ServeNode| {
+                let report = node.get("/v1/cluster").send().ok()?.json();
+                report["clock_skew_ms"].is_i64().then_some(())
+            };
+            cluster.nodes.iter().find_map(is_off)
+        });
         // A node that comes back shakes hands with all others while no two agree on the time.
         cluster.nodes[2].kill();
         cluster.nodes[2].start();
