@@ -8,6 +8,8 @@
 //! | `clients.rs` | the load |
 //! | `judge.rs` | the promises, judged by values alone; and that the judge can say no |
 //! | `scenario.rs` | one story from its start to the verdict |
+//! | `clocks.rs` | wall clocks that jump (needs libfaketime, or is skipped) |
+//! | `full_disk.rs` | a disk that is full, and then is not |
 //! | `faults.rs` | halves, one-way cut, bridge, majority ring, SIGSTOP, kill -9 |
 //! | `loopback.rs` | the stories on loopback |
 //! | `namespaces.rs`, `lab.rs` | the same, and 20 % loss, on five hosts that are network namespaces |
@@ -27,7 +29,9 @@ mod processes;
 mod requests;
 
 mod clients;
+mod clocks;
 mod faults;
+mod full_disk;
 mod history;
 mod judge;
 mod lab;

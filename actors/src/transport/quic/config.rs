@@ -10,13 +10,13 @@ use std::{
 use quinn::{
     AckFrequencyConfig, AsyncUdpSocket, ClientConfig, EndpointConfig, IdleTimeout,
     MtuDiscoveryConfig, Runtime, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
-    congestion::CubicConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
     PROTOCOLS,
+    congestion::FlooredCubic,
     reset::{Cids, ShardKey},
     socket::ShardRuntime,
 };
@@ -137,7 +137,7 @@ pub(super) fn transport(size: DatagramSize) -> Arc<TransportConfig> {
         .ack_frequency_config(Some(acks))
         .initial_mtu(size.first)
         .mtu_discovery_config(Some(discovery))
-        .congestion_controller_factory(Arc::new(CubicConfig::default()))
+        .congestion_controller_factory(Arc::new(FlooredCubic::default()))
         .enable_segmentation_offload(true);
     Arc::new(config)
 }

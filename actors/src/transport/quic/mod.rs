@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `mod.rs` | [`Quic`], its settings, `bind` |
 //! | `config.rs` | what quinn is told; where sockets come from |
+//! | `congestion.rs` | how much may be under way |
 //! | `endpoint.rs` | accepts and dials |
 //! | `link.rs` | from a connection to a link: who is it, two lanes, hello; the tasks of a link |
 //! | `reset.rs` | keys by which a restarted node tells its peers that their links are dead |
@@ -14,6 +15,7 @@
 //! frame of the control lane, in both directions, is the hello.
 
 mod config;
+mod congestion;
 mod endpoint;
 mod link;
 mod reset;
