@@ -222,6 +222,7 @@ fn a_peer_that_was_killed_and_restarted_says_so_at_the_next_packet() {
         let (tell, told) = mpsc::channel();
         let (kill, killed) = mpsc::channel();
         let (quic, restarted) = (cluster.quic("b"), cluster.certificates.clone());
+        #[expect(clippy::disallowed_methods, reason = "a process in miniature, with real sockets")]
         let first_life = thread::spawn(move || {
             run(async move {
                 let b = Host::bind(&quic, "b", (Ipv4Addr::LOCALHOST, 0).into()).unwrap();

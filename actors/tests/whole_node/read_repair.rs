@@ -114,7 +114,7 @@ fn a_repair_does_not_shrink_what_the_home_got_in_the_meantime() {
         write_without_c(&world, &keys(1), "v").await;
         let read = get(world.node("a"), "k0", ReadOptions::default().r(3));
         let blind = put(world.node("c"), "k0", "other", PutOptions::default().w(1));
-        let (_, written) = tokio::join!(read, blind);
+        let (_, written) = futures_util::future::join(read, blind).await;
         written.unwrap();
         pass(100).await;
         let got = get(world.node("c"), "k0", ReadOptions::default().r(3)).await;

@@ -150,7 +150,7 @@ fn puts_amid_rounds_lose_nothing() {
                         .await
                         .unwrap();
                 };
-                tokio::join!(reaping, putting);
+                futures_util::future::join(reaping, putting).await;
                 world.until_equal(&key(&text)).await;
                 for node in ALL {
                     let got = get(world.node(node), &text, ReadOptions::default()).await;

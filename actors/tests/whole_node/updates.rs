@@ -77,7 +77,8 @@ fn concurrent_updates_of_one_cart_through_three_nodes_lose_no_item() {
                 writes
             };
             let (a, b, c) = (world.node("a"), world.node("b"), world.node("c"));
-            let writes = tokio::join!(shop(a, "a"), shop(b, "b"), shop(c, "c"));
+            let writes =
+                futures_util::future::join3(shop(a, "a"), shop(b, "b"), shop(c, "c")).await;
             assert!(writes.0 + writes.1 + writes.2 > 60, "nobody met a conflict: {writes:?}");
             world.until_equal(&key("cart")).await;
             add(a, "cart", "last").await.unwrap();
