@@ -83,7 +83,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Bench(args) => bench::run(args, cli),
         Command::Judge(args) => judge::run(args, cli.global),
         Command::Simulate(args) => simulate::run(args, cli.global),
-        Command::Completions(args) => completions::run(*args),
+        Command::Completions(args) => completions::run(*args, cli.global),
     };
     done.unwrap_or_else(|failure| {
         failure.report(cli.global.json);

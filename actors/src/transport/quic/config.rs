@@ -9,8 +9,7 @@ use std::{
 
 use quinn::{
     AckFrequencyConfig, AsyncUdpSocket, ClientConfig, EndpointConfig, IdleTimeout,
-    MtuDiscoveryConfig, Runtime, ServerConfig, TokioRuntime, TransportConfig,
-    ValidationTokenConfig, VarInt,
+    MtuDiscoveryConfig, Runtime, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
     congestion::CubicConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
@@ -19,6 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{
     PROTOCOLS,
     reset::{Cids, ShardKey},
+    socket::ShardRuntime,
 };
 use crate::transport::{TransportError, tls::Identity};
 
@@ -173,6 +173,6 @@ impl Sockets for SystemSockets {
         socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
         socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
         socket.bind(&address.into())?;
-        TokioRuntime.wrap_udp_socket(socket.into())
+        ShardRuntime.wrap_udp_socket(socket.into())
     }
 }
