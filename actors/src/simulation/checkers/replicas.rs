@@ -77,13 +77,16 @@ fn hints_left(history: &History, verdict: &mut Verdict) {
     }
 }
 
-/// The homes of a key that differ in a round, or were not asked.
+/// Why the homes of a key are not equal in a round, if so: what is not known is not equal.
 fn differ(nodes: &BTreeMap<&str, &Dump>) -> Option<String> {
     let homes = nodes.values().next().map(|dump| &dump.homes)?;
     let held =
         |home: &String| nodes.get(home.as_str()).map(|dump| (dump.digest.as_deref(), &dump.dots));
+    if let Some(silent) = homes.iter().find(|home| held(home).is_none()) {
+        return Some(format!("{silent} did not tell what it holds"));
+    }
     let first = held(homes.first()?);
-    let other = homes.iter().find(|home| held(home).is_none() || held(home) != first)?;
+    let other = homes.iter().find(|home| held(home) != first)?;
     Some(format!("{} and {other} do not hold the same", homes[0]))
 }
 
