@@ -9,10 +9,12 @@ use clap::Args;
 /// Reads a history: what clients did, what they were told, and what replicas held, one JSON object a
 /// line. Says which promises were broken, knowing nothing of the store's own vectors and clocks.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  henge judge run.jsonl\n  henge judge run.jsonl --min-acked 1000 \
+#[command(
+    after_help = "Example:\n  henge judge run.jsonl\n  henge judge run.jsonl --min-acked 1000 \
                         --require-fault crash --json\n\n\
                         Exit codes: 0 valid, 1 a promise was broken, 2 no history, 5 too little was \
-                        tried to tell.")]
+                        tried to tell."
+)]
 pub struct JudgeArgs {
     /// The history, as `henge simulate` writes one
     #[arg(value_name = "FILE")]

@@ -39,7 +39,8 @@ pub(super) fn run(
     let threads = args.threads.map_or_else(super::cores, usize::from).min(wanted.len());
     let found = look_for(&wanted, (first, seeds), threads);
     if global.json {
-        let rows = wanted.iter().zip(&found).map(|(defect, found)| document(*defect, found.as_ref()));
+        let rows =
+            wanted.iter().zip(&found).map(|(defect, found)| document(*defect, found.as_ref()));
         output::json(&rows.collect::<Vec<_>>())?;
     } else {
         output::text(&told(&wanted, &found))?;
