@@ -10,6 +10,7 @@
 //! | `help.rs` | every example of every `--help` parses; completions load |
 //! | `bench.rs` | the bench measures what it says |
 //! | `judge.rs` | verdicts, their exit codes, and what is no history |
+//! | `torture.rs` | processes that are mistreated, judged, and gone in every case |
 //! | `local.rs` | what demo, serve and tls tell and leave behind |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -21,11 +22,13 @@ mod support;
 mod bench;
 mod data;
 mod help;
+mod judge;
 mod keys;
 mod local;
 mod refusals;
 mod screens;
 mod siblings;
+mod torture;
 
 use std::{
     io::Write as _,

@@ -17,6 +17,16 @@ use serde_json::{Value, json};
 use super::super::{judge::told, screen::count_text};
 use crate::cli::TortureArgs;
 
+/// Errors that say that the client did wrong. Ours do not.
+const UNDESERVED: [&str; 7] = [
+    "bad_context",
+    "bad_request",
+    "bucket_property_fixed",
+    "context_required",
+    "forbidden",
+    "precondition_failed",
+    "too_large",
+];
 /// How many broken promises are shown.
 const SHOWN_MAX: usize = 20;
 
@@ -82,6 +92,11 @@ impl<'a> Report<'a> {
                 Event::Info(error) | Event::Fail(error) => {
                     if open.remove(error.id.as_str()).is_some() {
                         let code = error.code.clone().unwrap_or_default();
+                        if UNDESERVED.contains(&code.as_str()) {
+                            let why = error.err.as_deref().unwrap_or_default();
+                            let problem = format!("{} was called wrong: {code}, {why}", error.id);
+                            self.problems.push(problem);
+                        }
                         *self.refusals.entry(code).or_default() += 1;
                     }
                 }
