@@ -32,8 +32,8 @@ use crate::{
     messages::{
         coordinator::ReplyTo,
         hinted_handoff_queue::{
-            HandOffNow, Handed, HandedOver, HintChanged, Hinted, HintsFetched, HintsRead,
-            HomeReached, ReadHint,
+            HandOffNow, Handed, HandedOver, HintChanged, HintUnreleased, Hinted, HintsFetched,
+            HintsRead, HomeReached, ReadHint,
         },
         peer_link::SendRequest,
         storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
@@ -263,6 +263,15 @@ impl Handler<Told<HintChanged>> for HintedHandoffQueue {
     fn handle(&mut self, told: Told<HintChanged>, _: &mut Self::Context) {
         let (HintChanged { home }, _handling) = self.me.open(told);
         self.feed(home, DeliveryEvent::Changed);
+    }
+}
+
+impl Handler<Told<HintUnreleased>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<HintUnreleased>, _: &mut Self::Context) {
+        let (HintUnreleased { home }, _handling) = self.me.open(told);
+        self.feed(home, DeliveryEvent::Unreleased);
     }
 }
 

@@ -336,6 +336,7 @@ impl StorageShard {
                 for told in answers {
                     told.to.answer(answer.clone());
                 }
+                self.tell_unreleased(&writes);
                 self.judge();
             }
         }

@@ -18,6 +18,7 @@ mod mending;
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -28,6 +29,7 @@ use henge_kernel::{
         exchange::{ExchangeEffect, ExchangeEvent},
         schedule::{ScheduleEffect, ScheduleEvent},
     },
+    bucket::BucketTable,
     id::NodeId,
     key::{Key, PartitionId},
     machine::Machine as _,
@@ -60,6 +62,8 @@ pub struct AntiEntropyWorker {
     shard: Rc<Shard>,
     /// With whom to compare when: one schedule for each shard number of peers.
     lanes: BTreeMap<u16, Lane>,
+    /// The buckets by which the peers in the lanes were chosen.
+    buckets: Arc<BucketTable>,
     drivers: BTreeMap<PeerShard, Driver>,
     waiting: BTreeMap<u64, Waiting>,
     tickets: u64,
@@ -102,10 +106,12 @@ impl AntiEntropyWorker {
         let now = shard.commons.environment.clock.now();
         let shown = shard.commons.anti_entropy.get(usize::from(shard.index));
         let sync = shown.map_or_else(ShardSync::default, |shown| ShardSync::clone(&shown.load()));
+        let buckets = Arc::clone(&shard.commons.cluster.load().buckets);
         Self {
             me,
             shard,
             lanes: BTreeMap::new(),
+            buckets,
             drivers: BTreeMap::new(),
             waiting: BTreeMap::new(),
             tickets: 0,
@@ -195,8 +201,27 @@ impl AntiEntropyWorker {
         self.publish();
     }
 
+    /// A bucket may have more homes than all before: then there are trees to share with peers with
+    /// which there were none.
+    fn meet_by_buckets(&mut self) {
+        let buckets = Arc::clone(&self.shard.commons.cluster.load().buckets);
+        if Arc::ptr_eq(&buckets, &self.buckets) {
+            return;
+        }
+        self.buckets = buckets;
+        let is_met = |(node, lane): &PeerShard| {
+            self.lanes.get(lane).is_some_and(|held| held.peers.contains(node))
+        };
+        let reached = self.shard.links.reached();
+        let new: Vec<PeerShard> = reached.into_iter().filter(|peer| !is_met(peer)).collect();
+        for peer in new {
+            self.link_changed(peer, true);
+        }
+    }
+
     fn tick(&mut self) {
         let now = self.now();
+        self.meet_by_buckets();
         self.adapt(now);
         self.yield_to_clients();
         self.give_up(now);

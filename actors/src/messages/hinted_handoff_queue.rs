@@ -76,6 +76,13 @@ pub struct HintChanged {
     pub home: NodeId,
 }
 
+/// Marks were kept, because there was no room to write that they go.
+#[derive(Clone, Copy, Debug)]
+pub struct HintUnreleased {
+    /// Whose marks.
+    pub home: NodeId,
+}
+
 /// Do not wait any longer: begin all deliveries anew.
 #[derive(Clone, Copy, Debug)]
 pub struct HandOffNow;

@@ -14,7 +14,7 @@
 //! | `MintRecord` | `Coordinator` | `StorageShard` | |
 //! | `InspectRecord` `CountBuckets` `CountHints` | `NodeHandle`, `RingManager` | `StorageShard` | |
 //! | `ListHinted` `FetchHints` `ReadHints` `ReleaseHint` | `HintedHandoffQueue` | `StorageShard` | |
-//! | `Hinted` `HintsFetched` `HintsRead` `HintChanged` | `StorageShard` | `HintedHandoffQueue` | |
+//! | `Hinted` `HintsFetched` `HintsRead` `HintChanged` `HintUnreleased` | `StorageShard` | `HintedHandoffQueue` | |
 //! | `HandedOver` | whoever holds its `ReplyTo` | `HintedHandoffQueue` | a reply |
 //! | `HandOffNow` | `NodeHandle` | `Front`, then `HintedHandoffQueue` | |
 //! | `HomeReached` | `PeerLink` | `HintedHandoffQueue` | |

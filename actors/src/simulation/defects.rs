@@ -3,12 +3,12 @@
 pub use henge_kernel::planted::{AVAILABLE as CAN_BE_PLANTED, Defect};
 use henge_kernel::planted::{AVAILABLE, plant};
 
-use super::{Options, Report, run, scenarios};
+use super::{Options, checkers::Verdict, run, scenarios};
 
 /// How a planted defect was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// How many seeds were run, the one that found it included; 0 if a scenario did.
+    /// How many seeds were run, the one that found it included.
     pub seeds: u64,
     /// The scenario that found it.
     pub scenario: Option<&'static str>,
@@ -25,26 +25,30 @@ pub fn with<T>(defect: Defect, act: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Looks for a planted defect: in its scenario, if it has one, and else in up to `seeds_max` seeds
-/// from `first` on. `None` if it is not found.
+/// Looks for a planted defect, in up to `seeds_max` seeds from `first` on: of its scenario, if it has
+/// one, and else of whatever happens. `None` if it is not found.
 ///
 /// # Panics
 ///
 /// Without the feature `planted-defects`.
 pub fn find(defect: Defect, first: u64, seeds_max: u64) -> Option<Found> {
-    if let Some(scenario) = scenarios::of(defect) {
-        let report = with(defect, || scenario.run(first));
-        return seen(&report).map(|seen| Found { seeds: 0, scenario: Some(scenario.name), seen });
-    }
+    let scenario = scenarios::of(defect);
+    let name = scenario.map(|scenario| scenario.name);
     (1..=seeds_max).find_map(|seeds| {
-        let options = Options::draw(first + seeds - 1);
-        let report = with(defect, || run(&options));
-        seen(&report).map(|seen| Found { seeds, scenario: None, seen })
+        let seed = first + seeds - 1;
+        let seen = with(defect, || match scenario {
+            Some(scenario) => seen(&scenario.play(seed).verdict, &[]),
+            None => {
+                let report = run(&Options::draw(seed));
+                seen(&report.verdict, &report.problems)
+            }
+        });
+        seen.map(|seen| Found { seeds, scenario: name, seen })
     })
 }
 
 /// What shows that a run is red.
-fn seen(report: &Report) -> Option<String> {
-    let violation = report.verdict.violations.first().map(ToString::to_string);
-    violation.or_else(|| report.problems.first().cloned())
+fn seen(verdict: &Verdict, problems: &[String]) -> Option<String> {
+    let violation = verdict.violations.first().map(ToString::to_string);
+    violation.or_else(|| problems.first().cloned())
 }

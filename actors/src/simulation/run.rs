@@ -14,7 +14,7 @@ use henge_kernel::{bucket::BucketChange, coordination::RequestError, key::Partit
 use tokio::{
     runtime::Builder,
     task::{LocalSet, spawn_local},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -35,6 +35,10 @@ pub const CONVERGE_MS: u64 = 10_000;
 const READY: Duration = Duration::from_secs(20);
 /// How long the run looks on before it judges what does not become equal.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// No run takes so long in its own time.
+const PLAY_MAX: Duration = Duration::from_mins(20);
+/// How often a key is read at the end before it is given up.
+const READ_TRIES: u32 = 40;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -124,7 +128,9 @@ async fn play(options: Arc<Options>) -> Played {
         doors,
         options: Arc::clone(&options),
     };
-    stage.play().await;
+    if timeout(PLAY_MAX, stage.play()).await.is_err() {
+        stage.atlas.problems.push("the run does not come to an end".to_owned());
+    }
     let Stage { world, atlas, .. } = stage;
     let mut faults = atlas.counts;
     let mishaps = world.network.mishaps();
@@ -210,7 +216,7 @@ impl Stage {
     async fn rise(&mut self) -> bool {
         for node in self.world.names() {
             if let Err(error) = self.world.start(node, None).await {
-                self.atlas.problems.push(format!("{node} does not start: {error}"));
+                self.atlas.problems.push(format!("does not start: {node}, {error}"));
                 return false;
             }
         }
@@ -220,7 +226,7 @@ impl Stage {
         }
         for bucket in &self.options.buckets {
             if let Err(error) = self.found(bucket).await {
-                self.atlas.problems.push(format!("bucket {}: {error}", bucket.name));
+                self.atlas.problems.push(format!("no bucket: {} {error}", bucket.name));
                 return false;
             }
         }
@@ -331,7 +337,9 @@ impl Stage {
             self.atlas.tend(&mut self.world).await;
             let Some(why) = self.unequal().await else { return true };
             if began.elapsed() > PATIENCE {
-                self.atlas.problems.push(format!("after {PATIENCE:?} without faults {why}"));
+                self.atlas
+                    .problems
+                    .push(format!("not settled: after {PATIENCE:?} without faults {why}"));
                 return false;
             }
         }
@@ -340,7 +348,13 @@ impl Stage {
     /// What is not yet as it must be in the end.
     async fn unequal(&self) -> Option<String> {
         for (node, handle) in self.world.handles() {
+            let doubts = handle.anti_entropy();
+            let (incomplete, damaged) = (doubts.incomplete, doubts.quarantined);
+            if incomplete + damaged > 0 {
+                return Some(format!("{node} doubts {incomplete} partitions, {damaged} keys"));
+            }
             match handle.hints().await {
+                _ if self.atlas.rotten.contains(node) => {}
                 Ok(hints) if hints.homes.is_empty() => {}
                 hints => return Some(format!("{node} keeps {hints:?}")),
             }
@@ -374,6 +388,9 @@ impl Stage {
     /// Writes down what all nodes hold, and reads every key.
     async fn close(&mut self) {
         for (node, handle) in self.world.handles() {
+            if self.atlas.rotten.contains(node) {
+                continue;
+            }
             let hints = handle.hints().await.map(|hints| hints.homes);
             let count = hints.map_or(1, |homes| homes.iter().map(|home| home.count).sum());
             let (t, node) = (self.book.now(), node.to_owned());
@@ -382,7 +399,8 @@ impl Stage {
         for place in &self.places {
             for (_, report) in self.replicas(place).await {
                 let Ok(report) = report else { continue };
-                self.book.write(Event::Replica(dump(&self.book, place, report)));
+                let key = (place.bucket.name.as_str(), place.text.as_str());
+                self.book.write(Event::Replica(dump(&self.book, key, report, 0)));
             }
         }
         let seed = self.atlas.rng.u64(..);
@@ -395,28 +413,35 @@ impl Stage {
             self.book.clone(),
         );
         for number in 0..self.places.len() {
-            let mut read = false;
-            for _ in 0..5 {
-                read = read || reader.read(number, true).await.is_some();
+            let mut tries = 0;
+            // Damage that nobody had met yet is mended first.
+            while reader.read(number, true).await.is_none() && tries < READ_TRIES {
+                tries += 1;
+                sleep(LOOK).await;
             }
-            if !read {
+            if tries == READ_TRIES {
                 let place = &self.places[number];
                 let text = format!("{}/{}", place.bucket.name, place.text);
-                self.atlas.problems.push(format!("{text} cannot be read without faults"));
+                self.atlas.problems.push(format!("cannot be read without faults: {text}"));
             }
         }
     }
 }
 
 /// What a node tells of its own record of a key, as histories have it.
-pub fn dump(book: &Book, place: &Place, report: ReplicaReport) -> Dump {
+pub fn dump(
+    book: &Book,
+    (bucket, key): (&str, &str),
+    report: ReplicaReport,
+    round: u32,
+) -> Dump {
     let dots = report.versions.into_iter().map(|version| (version.dot, version.checksum));
     Dump {
         t: book.now(),
-        round: 0,
+        round,
         node: report.node,
-        bucket: place.bucket.name.clone(),
-        key: place.text.clone(),
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
         vals: Vec::new(),
         homes: report.homes,
         digest: report.digest,

@@ -36,8 +36,11 @@ pub fn shrink(red: Report, told: &mut dyn FnMut(&Options)) -> Report {
 fn is_as_red(tried: &Report, before: &Report) -> bool {
     let mut kinds = tried.verdict.violations.iter().map(|violation| violation.kind);
     let known = |kind| before.verdict.violations.iter().any(|violation| violation.kind == kind);
-    let same_problem = !tried.problems.is_empty() && !before.problems.is_empty();
-    kinds.any(known) || same_problem
+    // A problem says what it is before the colon.
+    let kind = |problem: &String| problem.split(':').next().map(str::to_owned);
+    let mut problems = tried.problems.iter().map(kind);
+    let is_known = |problem| before.problems.iter().map(kind).any(|known| known == problem);
+    kinds.any(known) || problems.any(is_known)
 }
 
 /// Options that are smaller in one way, the greatest steps first.

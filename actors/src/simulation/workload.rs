@@ -365,7 +365,7 @@ fn content(name: &str, bytes: usize) -> String {
 }
 
 /// What an answer shows.
-fn shown(got: &Got) -> Answered {
+pub(super) fn shown(got: &Got) -> Answered {
     let mut answered = Answered::default();
     for version in got.versions() {
         match named(version) {
@@ -394,7 +394,7 @@ fn named(version: &Version) -> Result<String, String> {
     if is_whole { Ok(name.to_owned()) } else { Err(text.to_owned()) }
 }
 
-fn unanswered<E: StoreError>(book: &Book, id: String, error: Option<&E>) -> Unanswered {
+pub(super) fn unanswered<E: StoreError>(book: &Book, id: String, error: Option<&E>) -> Unanswered {
     let code = error.map_or("no_answer", E::code);
     Unanswered {
         t: book.now(),

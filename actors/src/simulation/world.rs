@@ -358,7 +358,9 @@ impl World {
     /// If it runs.
     pub fn wipe(&mut self, node: &str) {
         assert!(!self.runs(node), "{node} still runs");
-        self.disks.remove(node);
+        self.starts += 1;
+        let seed = self.plan.seed.wrapping_mul(31).wrapping_add(self.starts);
+        self.disks.insert(node.to_owned(), Arc::new(SimulatedDisk::new(seed)));
     }
 
     /// What lies on the disk of a node, for [`World::restore`].

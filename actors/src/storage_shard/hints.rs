@@ -28,7 +28,9 @@ use crate::{
     events::STORAGE,
     failpoint::{self, Site},
     messages::{
-        hinted_handoff_queue::{HintChanged, Hinted, HintsFetched, HintsRead, ReadHint},
+        hinted_handoff_queue::{
+            HintChanged, HintUnreleased, Hinted, HintsFetched, HintsRead, ReadHint,
+        },
         storage_shard::{CountHints, FetchHints, ListHinted, ReadHints, ReleaseHint},
     },
     shard::Shard,
@@ -81,6 +83,17 @@ impl StorageShard {
             }
         }
         self.tell_queue(hinted);
+    }
+
+    /// Says to the queue whose marks stay, since it could not be written that they go. Whatever a
+    /// poisoned log keeps stays until the node is started anew.
+    pub(super) fn tell_unreleased(&self, unwritten: &[Waiting]) {
+        let homes: BTreeSet<NodeId> =
+            unwritten.iter().filter_map(|waiting| waiting.released).collect();
+        let Some(queue) = self.shard.handoff() else { return };
+        if self.engine.poisoned().is_none() {
+            homes.into_iter().for_each(|home| queue.tell(HintUnreleased { home }));
+        }
     }
 
     /// Says for whom something is kept.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod broken;
+mod defects;
 mod format;
 mod last_writer;
 mod model;

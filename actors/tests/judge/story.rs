@@ -4,7 +4,7 @@ use henge_actors::simulation::{
     checkers::{Verdict, ViolationKind, judge},
     history::{
         Answered, Dump, Event, History, Invoke, Kind, Mark, MarkName, Meta, Moment, NodeState,
-        Quorum, Unanswered,
+        Unanswered,
     },
 };
 
@@ -82,11 +82,6 @@ impl Story {
 
     pub fn get(&mut self, id: &str, vals: &[&str]) {
         self.invoke(id, Kind::Get, &[], |_| ());
-        self.answer(id, vals, |_| ());
-    }
-
-    pub fn strict_get(&mut self, id: &str, vals: &[&str]) {
-        self.invoke(id, Kind::Get, &[], |invoke| invoke.quorum = Some(Quorum::Strict));
         self.answer(id, vals, |_| ());
     }
 

@@ -1,5 +1,7 @@
 //! Handoff where things stay bad: full disks, homes that never return, other work on the same keys.
 
+use std::time::Duration;
+
 use henge_actors::{api::Got, settings::Settings};
 use henge_kernel::coordination::{DeleteOptions, PutOptions, ReadOptions, RequestError};
 
@@ -154,4 +156,29 @@ fn a_key_that_is_handed_over_and_compared_at_once_ends_the_same_everywhere() {
             assert!(matches!(got.body, Got::Deleted { .. }), "{got:?}");
         });
     }
+}
+
+#[test]
+fn a_fallback_without_room_to_note_a_delivery_delivers_again_when_there_is_room() {
+    simulate(async {
+        let mut plan = five(3);
+        // Nothing but the delivery itself brings the records together.
+        plan.adjust = |_, settings| settings.anti_entropy.interval = Duration::from_hours(1);
+        let world = World::start(plan).await;
+        let (homes, fallbacks) = sides(&world, "k");
+        cut_off(&world, &homes[..1]).await;
+        put(world.node(&homes[1]), "k", "v", PutOptions::default().w(3)).await.unwrap();
+        world.until_marked(&fallbacks[0], "k", 1).await;
+        world.disk(&fallbacks[0]).set_capacity(Some(0));
+        world.network.heal_all();
+        while replica(&world, &homes[0], "k").await.digest.is_none() {
+            pass(10).await;
+        }
+        pass(5_000).await;
+        assert_eq!(replica(&world, &fallbacks[0], "k").await.marks, homes[..1]);
+        world.disk(&fallbacks[0]).set_capacity(None);
+        pass(3_000).await;
+        let kept = replica(&world, &fallbacks[0], "k").await;
+        assert!(kept.marks.is_empty(), "{kept:?}");
+    });
 }

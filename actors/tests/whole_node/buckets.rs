@@ -61,6 +61,26 @@ fn a_bucket_with_its_own_n_has_so_many_homes() {
 }
 
 #[test]
+fn nodes_that_share_keys_only_since_a_bucket_has_more_homes_compare_them() {
+    simulate(async {
+        let mut plan = Plan::three(4);
+        plan.adjust = |_, settings| {
+            settings.defaults.n = 1;
+            (settings.defaults.r, settings.defaults.w) = (1, 1);
+        };
+        let world = World::start(plan).await;
+        let set = change(&["n=3", "r=2", "w=2"]);
+        assert!(world.node("a").set_bucket(&carts(), set).await.unwrap().established);
+        pass(1_000).await;
+        world.network.isolate(&name("c"));
+        world.until_seen(&["a", "b"], "c", "down").await;
+        world.node("a").put(&cart("k"), value("v"), PutOptions::default()).await.unwrap();
+        world.network.heal_all();
+        world.until_equal(&cart("k")).await;
+    });
+}
+
+#[test]
 fn a_node_that_lost_its_disk_serves_only_when_it_knows_the_buckets_again() {
     simulate(async {
         let mut world = World::start(Plan::three(3)).await;

@@ -84,23 +84,22 @@ fn look_for(wanted: &[Defect], (first, seeds): (u64, u64), threads: usize) -> Ve
 }
 
 fn line(defect: Defect, found: Option<&Found>) -> String {
-    let [name, seeds, seen] = row(defect, found);
-    format!("{name} {seeds} {seen}")
+    row(defect, found).join(" ")
 }
 
-fn row(defect: Defect, found: Option<&Found>) -> [String; 3] {
+fn row(defect: Defect, found: Option<&Found>) -> [String; 4] {
     let name = defect.name().to_owned();
     match found {
-        Some(Found { scenario: Some(scenario), seen, .. }) => {
-            [name, format!("scenario {scenario}"), seen.clone()]
+        Some(Found { seeds, scenario, seen }) => {
+            let place = scenario.unwrap_or("chance").to_owned();
+            [name, seeds.to_string(), place, seen.clone()]
         }
-        Some(Found { seeds, seen, .. }) => [name, seeds.to_string(), seen.clone()],
-        None => [name, "not found".to_owned(), String::new()],
+        None => [name, "-".to_owned(), "not found".to_owned(), String::new()],
     }
 }
 
 fn told(wanted: &[Defect], found: &[Option<Found>]) -> String {
-    let mut table = Table::new(&["DEFECT", "SEEDS", "SEEN"]);
+    let mut table = Table::new(&["DEFECT", "SEEDS>", "FOUND BY", "SEEN"]);
     for (defect, found) in wanted.iter().zip(found) {
         table.row(row(*defect, found.as_ref()).map(Into::into));
     }

@@ -25,8 +25,8 @@ pub const SWEEP_EVERY: Duration = Duration::from_mins(10);
 /// When the delivery goes on after a home did not take something; longer each time that nothing
 /// came of it.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// The longest such pause.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(1);
+/// The longest such pause: what held the hints up may be over at any time, and a try costs a batch.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(4);
 /// How long nothing at all may be acknowledged before all that is under way is given up.
 pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Hints that are fetched at a time, at most.
@@ -91,6 +91,8 @@ pub enum DeliveryEvent {
     DirtyNoted(Key),
     /// A mark was kept, because the record has changed.
     Changed,
+    /// A mark was kept, because there was no room to write that it goes.
+    Unreleased,
     /// How many bytes the home has room for at a time.
     Window(u64),
     /// Clients come first for now.
@@ -316,6 +318,16 @@ impl Delivery {
         }
     }
 
+    /// Goes over the hints again, after a pause.
+    fn unreleased(&mut self, now: Instant) {
+        match &mut self.pass {
+            Some(pass) => pass.failed = true,
+            None => {
+                self.retry.get_or_insert(now.after(self.retry_after));
+            }
+        }
+    }
+
     fn land(&mut self, key: &Key) {
         if let Some(flight) = self.flights.remove(key) {
             self.in_flight = self.in_flight.saturating_sub(flight.bytes);
@@ -440,6 +452,7 @@ impl Machine for Delivery {
             DeliveryEvent::HomeUp | DeliveryEvent::HomeDown => {}
             DeliveryEvent::MemberDown(node) => self.lose_member(node, effects),
             DeliveryEvent::Hinted | DeliveryEvent::Changed => self.again |= self.home_up,
+            DeliveryEvent::Unreleased => self.unreleased(now),
             DeliveryEvent::Fetched { after, aged, hints } => {
                 self.fetched((after.as_ref(), aged), hints);
             }

@@ -149,6 +149,23 @@ fn a_mark_that_was_kept_because_its_record_changed_is_delivered_again() {
 }
 
 #[test]
+fn a_mark_that_could_not_be_taken_off_is_delivered_again_after_a_pause() {
+    let mut drain = Drain::up(&[(0, 10)]);
+    drain.fetched(&[]);
+    assert_eq!(drain.acknowledged(HOME, 0), [release(0)]);
+    assert_eq!(drain.handle(DeliveryEvent::Unreleased), []);
+    assert_eq!(drain.machine.deadline(), Some(drain.now.after(RETRY_AFTER)));
+    assert_eq!(drain.wait(), [fetch(None, false)]);
+    // Also if the pass that it was delivered in is not over.
+    drain.fetched(&[(0, 10)]);
+    assert_eq!(drain.acknowledged(HOME, 0), [release(0)]);
+    assert_eq!(drain.handle(DeliveryEvent::Unreleased), []);
+    let (after, hints) = (Some(key(0)), Vec::new());
+    drain.handle(DeliveryEvent::Fetched { after, aged: false, hints });
+    assert_eq!(drain.machine.deadline(), Some(drain.now.after(RETRY_AFTER)));
+}
+
+#[test]
 fn a_hint_that_comes_while_a_pass_is_under_way_is_not_forgotten() {
     let mut drain = Drain::up(&[(1, 10)]);
     drain.fetched(&[]);

@@ -51,6 +51,9 @@ pub(super) struct Atlas {
     doors: Doors<NodeHandle>,
     /// The nodes that lost what they had acknowledged since all was equal.
     damaged: BTreeSet<&'static str>,
+    /// The nodes whose logs were damaged: what they keep for others may be lost, and then nobody
+    /// can ask for it.
+    pub rotten: BTreeSet<&'static str>,
     /// The nodes with a fault of their own.
     busy: BTreeSet<&'static str>,
     is_cut: bool,
@@ -71,6 +74,7 @@ impl Atlas {
             book,
             doors,
             damaged: BTreeSet::new(),
+            rotten: BTreeSet::new(),
             busy: BTreeSet::new(),
             is_cut: false,
             is_slow: false,
@@ -107,6 +111,8 @@ impl Atlas {
                 self.cut(world, fault)
             }
             Fault::SlowLink => self.slow_a_link(world),
+            // Whatever else happens would be nothing beside it.
+            Fault::Blackout if self.rng.u8(..4) > 0 => false,
             Fault::Blackout => self.black_out(world).await,
             Fault::ClockJump | Fault::ClockDrift => self.bend_a_clock(world, fault),
             Fault::Panic => self.panic(world),
@@ -187,6 +193,7 @@ impl Atlas {
             Fault::BitRot => {
                 let Some(place) = self.rot(world, node) else { return false };
                 self.damaged.insert(node);
+                self.rotten.insert(node);
                 self.count(fault, &[], place);
                 return true;
             }
@@ -219,6 +226,9 @@ impl Atlas {
     async fn arm(&mut self, world: &mut World, fault: Fault, node: &'static str) -> bool {
         let act = if fault == Fault::CrashAtSite { Act::Die } else { Act::Stop };
         let site = Site::ALL[self.rng.usize(..Site::ALL.len())];
+        if (site, act) == (Site::AtRestart, Act::Stop) {
+            return false;
+        }
         let passes = self.rng.u32(0..8).pow(2);
         let armed = Armed { site, passes: if site == Site::AtRestart { 0 } else { passes }, act };
         if site == Site::AtRestart {

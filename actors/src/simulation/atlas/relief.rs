@@ -109,7 +109,7 @@ impl Atlas {
                 self.end_later(Relief::Start(node, None));
             }
             Err(NotStarted::Refused(error)) => {
-                self.problems.push(format!("{node} does not start: {error}"));
+                self.problems.push(format!("does not start: {node}, {error}"));
                 self.end_later(Relief::Start(node, None));
             }
         }
@@ -120,6 +120,7 @@ impl Atlas {
         world.network.set_profile(Options::calm_profile());
         for node in world.names() {
             world.disarm(node);
+            world.resume(node);
             world.disk(node).set_capacity(None);
             world.disk(node).set_faults(Faults::default());
             world.disk(node).run_syncs();

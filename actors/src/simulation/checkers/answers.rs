@@ -99,11 +99,18 @@ impl Shown<'_> {
     }
 
     fn dominated(&self, verdict: &mut Verdict) {
-        let sights = self.account.sights(self.operation);
+        let write = |sight: &Sight| &self.account.writes[sight.write];
+        let mut sights = self.account.sights(self.operation);
+        if !self.answer.vals.is_empty() {
+            // An answer that lists what the key holds comes later than the write: that may have
+            // been overwritten meanwhile.
+            let listed = |name: &str| self.answer.vals.iter().any(|val| val == name);
+            let own = self.operation.written().filter(|name| !listed(name));
+            sights.retain(|sight| own.is_none_or(|own| write(sight).name != own));
+        }
         if sights.len() < 2 {
             return;
         }
-        let write = |sight: &Sight| &self.account.writes[sight.write];
         for one in &sights {
             let Some(version) = one.version else { continue };
             let by = sights.iter().find(|by| write(by).past.contains(version));
@@ -141,6 +148,14 @@ impl Shown<'_> {
     /// Whether as many nodes stood for the answer as were asked for.
     fn quorum(&self, verdict: &mut Verdict) {
         let Some(acks) = self.answer.acks else { return };
+        let strangers = self.answer.fallbacks.unwrap_or(0);
+        let Answered { vals, tombs, deleted, .. } = self.answer;
+        let nothing = vals.is_empty() && tombs.is_empty() && !deleted;
+        if self.operation.invoke.op == Kind::Get && nothing && strangers > 0 {
+            let detail =
+                format!("nothing is found, on the word of {strangers} nodes that are no homes");
+            self.accuse(verdict, ViolationKind::Guessed, detail, []);
+        }
         let (invoke, meta) = (&self.operation.invoke, &self.account.history.meta);
         let (needed, of_homes) = match invoke.op {
             Kind::Get => (invoke.r.unwrap_or(meta.r), invoke.pr),
@@ -148,7 +163,7 @@ impl Shown<'_> {
         };
         let strict = invoke.quorum.unwrap_or(meta.quorum) == Quorum::Strict;
         let of_homes = if strict { needed } else { of_homes.unwrap_or(0) };
-        let homes = acks.saturating_sub(self.answer.fallbacks.unwrap_or(0));
+        let homes = acks.saturating_sub(strangers);
         if acks < needed || homes < of_homes {
             let detail = format!(
                 "{acks} nodes, {homes} of them homes, stand for an answer that needs {needed} and \

@@ -19,7 +19,7 @@
 //! | hints | `hint-dropped` | an acknowledged put that a node kept without being a home is covered by what the nodes hold at last |
 //! | availability | `unavailable` | while a fault says so, the promised part of the requests is served |
 //! | siblings | `siblings` | no answer shows more than the bound |
-//! | quorums | `short-quorum` | an answer rests on as many nodes, and homes, as were asked for |
+//! | quorums | `short-quorum`, `guessed` | an answer rests on as many nodes, and homes, as were asked for; that there is nothing is never said on the word of a node that is no home |
 //! | errors, access | `opaque-error`, `auth` | every error has a name that users can look up; nothing is served to bad credentials |
 //! | names | `dot-reused` | a dot names one value |
 //!

@@ -81,8 +81,9 @@ fn hints_left(history: &History, verdict: &mut Verdict) {
 /// The homes of a key that differ in a round, or were not asked.
 fn differ(nodes: &BTreeMap<&str, &Dump>) -> Option<String> {
     let homes = nodes.values().next().map(|dump| &dump.homes)?;
-    let held =
-        |home: &String| nodes.get(home.as_str()).map(|dump| (dump.digest.as_deref(), &dump.homes));
+    let held = |home: &String| {
+        nodes.get(home.as_str()).map(|dump| (dump.digest.as_deref(), &dump.dots, &dump.vals))
+    };
     let first = held(homes.first()?);
     let other = homes.iter().find(|home| held(home).is_none() || held(home) != first)?;
     Some(format!("{} and {other} do not hold the same", homes[0]))

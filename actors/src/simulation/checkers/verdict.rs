@@ -165,6 +165,7 @@ kinds! {
     HintDropped "hint-dropped" "What a node kept for others is nowhere."
     Unavailable "unavailable" "Too few requests were served."
     Siblings "siblings" "An answer showed more versions than there may be."
+    Guessed "guessed" "A node that is no home made a not-found."
     ShortQuorum "short-quorum" "An answer rests on fewer nodes than were asked for."
     OpaqueError "opaque-error" "An error has no name, or none that is known."
     Auth "auth" "Bad credentials were served."
