@@ -40,6 +40,7 @@
 //! | [`cli`] | the whole command line, as types |
 //! | [`client`] | the same store from far away, over QUIC |
 //! | [`commands`] | one file a command |
+//! | `fuzzing` | bytes that nobody would send (feature `fuzzing`) |
 //! | [`config`] | where values come from, what each key means, what is wrong with it |
 //! | [`host`] | one node with its certificates, its environment and HTTP |
 //! | [`telemetry`] | log lines |
@@ -49,6 +50,8 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod config;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod host;
 pub mod shutdown;
 pub mod surfaces;

@@ -67,6 +67,7 @@
 //! | [`transport`], [`storage`] | the adapters: QUIC and TLS, files and the log |
 //! | [`admission`] | a door that counts requests and bytes |
 //! | `simulation` | whole nodes in one thread, where they can crash (feature `simulation`) |
+//! | `fuzzing` | bytes that nobody would send, for all that reads bytes from outside (same feature) |
 //!
 #![doc = include_str!("../README.md")]
 
@@ -88,6 +89,8 @@ pub mod events;
 mod failpoint;
 mod fence_file;
 mod front;
+#[cfg(feature = "simulation")]
+pub mod fuzzing;
 mod gossip_membership;
 mod handle;
 mod hint_reports;

@@ -35,7 +35,7 @@ fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
 }
 
 /// A TOML file that says the same as all sources together.
-fn effective_text(sources: &Sources, loaded: &Loaded) -> String {
+pub(crate) fn effective_text(sources: &Sources, loaded: &Loaded) -> String {
     let mut lines = vec![format!("# {} is valid. In effect is:", sources.file)];
     let mut section = "";
     for effective in &loaded.effective {

@@ -60,6 +60,8 @@ mod writing;
 
 use std::process::ExitCode;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use check_config::effective_text;
 pub use failure::{Exit, Failure};
 use output::stderr_takes_colours;
 

@@ -9,6 +9,7 @@ use std::{
     env,
     io::Write as _,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -21,7 +22,13 @@ use crate::{
 const INSIDE: &str = "HENGE_LAB_INSIDE";
 /// Set where a lab must be possible: then a test fails instead of being skipped.
 const REQUIRED: &str = "HENGE_LAB_REQUIRED";
-const OWN_NAMESPACES: [&str; 6] = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--"];
+/// Processes that end with the test, and mounts that nobody else sees.
+const OWN_MOUNTS: &[&str] = &["--mount", "--pid", "--fork", "--kill-child", "--"];
+const OWN_NAMESPACES: &[&str] = &["--net", "--mount", "--pid", "--fork", "--kill-child", "--"];
+/// The least of a lab.
+const LEAST: &str = "mount -t tmpfs henge-lab /run && ip netns add probe && \
+     ip link add probe type veth peer name eth0 netns probe && \
+     nft add table bridge probe";
 /// Where what is sent between hosts passes; the clients' own traffic with them does not.
 const FILTER: &str = "\
     table bridge lab {\n\
@@ -38,10 +45,32 @@ const FILTER: &str = "\
 /// Plays `story` with five nodes in a lab. Outside of one the test that is called `test` is run
 /// again inside, or skipped with a word if this machine or user cannot make a lab.
 pub fn play(test: &str, story: impl FnOnce(Cluster)) {
+    let needs = "root, iproute2 and nftables";
+    within(OWN_NAMESPACES, LEAST, needs, test, || story(five_hosts()));
+}
+
+/// Plays `story` where it can mount what it likes, or skips it like [`play`].
+pub fn with_own_mounts(test: &str, story: impl FnOnce()) {
+    let least = "mount -t tmpfs -o size=1m henge-lab /mnt";
+    within(OWN_MOUNTS, least, "root", test, story);
+}
+
+/// A file system of so many mebibytes in memory.
+pub fn mount(directory: &Path, mebibytes: u32) {
+    let directory = directory.display();
+    run(&format!("mount -t tmpfs -o size={mebibytes}m henge-lab {directory}"));
+}
+
+/// Gives it another size.
+pub fn resize(directory: &Path, mebibytes: u32) {
+    run(&format!("mount -o remount,size={mebibytes}m {}", directory.display()));
+}
+
+fn within(namespaces: &[&str], least: &str, needs: &str, test: &str, story: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
-        return story(five_hosts());
+        return story();
     }
-    if let Err(why) = possible() {
+    if let Err(why) = possible(namespaces, least, needs) {
         assert!(env::var_os(REQUIRED).is_none(), "no lab: {why}");
         // Straight to the terminal: what a test that passes prints is not shown.
         let _ = writeln!(std::io::stderr(), "skipped {test}: {why}");
@@ -49,7 +78,7 @@ pub fn play(test: &str, story: impl FnOnce(Cluster)) {
     }
     let own = env::current_exe().unwrap();
     let mut inside = Command::new("unshare");
-    inside.args(OWN_NAMESPACES).arg(own).args(["--exact", test, "--nocapture"]);
+    inside.args(namespaces).arg(own).args(["--exact", test, "--nocapture"]);
     let output = inside.env(INSIDE, "1").stdin(Stdio::null()).output().unwrap();
     print!("{}", String::from_utf8_lossy(&output.stdout));
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
@@ -57,18 +86,12 @@ pub fn play(test: &str, story: impl FnOnce(Cluster)) {
 }
 
 /// Whether a lab can be made, by making the least of one.
-fn possible() -> Result<(), String> {
-    let mut least = Command::new("unshare");
-    least.args(OWN_NAMESPACES).args(["sh", "-ec"]).arg(
-        "mount -t tmpfs henge-lab /run && ip netns add probe && \
-         ip link add probe type veth peer name eth0 netns probe && \
-         nft add table bridge probe",
-    );
-    match least.output() {
+fn possible(namespaces: &[&str], least: &str, needs: &str) -> Result<(), String> {
+    match Command::new("unshare").args(namespaces).args(["sh", "-ec", least]).output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             let why = String::from_utf8_lossy(&output.stderr);
-            Err(format!("needs root, iproute2 and nftables ({})", why.trim()))
+            Err(format!("needs {needs} ({})", why.trim()))
         }
         Err(error) => Err(format!("unshare: {error}")),
     }

@@ -8,6 +8,7 @@
 //! | `clients.rs` | the load |
 //! | `judge.rs` | the promises, judged by values alone; and that the judge can say no |
 //! | `scenario.rs` | one story from its start to the verdict |
+//! | `full_disk.rs` | a disk that is full, and then is not |
 //! | `faults.rs` | halves, one-way cut, bridge, majority ring, SIGSTOP, kill -9 |
 //! | `loopback.rs` | the stories on loopback |
 //! | `namespaces.rs`, `lab.rs` | the same, and 20 % loss, on five hosts that are network namespaces |
@@ -28,6 +29,7 @@ mod requests;
 
 mod clients;
 mod faults;
+mod full_disk;
 mod history;
 mod judge;
 mod lab;

@@ -429,12 +429,7 @@ impl Stage {
 }
 
 /// What a node tells of its own record of a key, as histories have it.
-pub fn dump(
-    book: &Book,
-    (bucket, key): (&str, &str),
-    report: ReplicaReport,
-    round: u32,
-) -> Dump {
+pub fn dump(book: &Book, (bucket, key): (&str, &str), report: ReplicaReport, round: u32) -> Dump {
     let dots = report.versions.into_iter().map(|version| (version.dot, version.checksum));
     Dump {
         t: book.now(),

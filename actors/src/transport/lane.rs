@@ -316,6 +316,20 @@ impl Deframer {
     }
 }
 
+/// The frames of a lane whose stream comes in these chunks, or why it cannot go on: for fuzzing.
+#[cfg(feature = "simulation")]
+pub(crate) fn deframed(
+    lane: Lane,
+    chunks: impl IntoIterator<Item = Bytes>,
+) -> Result<Vec<Bytes>, String> {
+    let mut deframer = Deframer::new(lane, lane.frame_bytes_max());
+    let mut frames = Vec::new();
+    for chunk in chunks {
+        deframer.feed(chunk, &mut frames).map_err(|error| error.to_string())?;
+    }
+    Ok(frames)
+}
+
 /// Reads frames of at most `frame_bytes_max` from `stream` and hands them to `deliver`, one batch per
 /// read, until the lane fails.
 pub(super) async fn read_frames(

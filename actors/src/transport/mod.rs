@@ -31,6 +31,9 @@ pub mod quic;
 pub mod simulated;
 pub mod tls;
 
+#[cfg(feature = "simulation")]
+pub(crate) use lane::deframed;
+
 use std::{fmt, net::SocketAddr, pin::Pin, rc::Rc};
 
 use bytes::Bytes;

@@ -11,10 +11,13 @@
 //! | `failure` | errors inside replies |
 //! | `control` | the control lane |
 //! | `client_hello`, `client_request`, `client_reply` | the protocol of clients |
+//! | `samples`, `client_samples` | every message, for tests and fuzzing |
 
 mod client_hello;
 mod client_reply;
 mod client_request;
+#[cfg(feature = "simulation")]
+pub mod client_samples;
 #[cfg(test)]
 mod client_tests;
 mod codec;
@@ -24,6 +27,8 @@ mod fences;
 mod hello;
 mod reply;
 mod request;
+#[cfg(feature = "simulation")]
+pub mod samples;
 mod seal;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use super::{
     codec::{self, BorrowDecode, Encode, HeaderTooLong, MalformedFrame},
     failure::WireError,
     fences::FenceAnswer,
+    request::no_more,
     seal,
     trees::TreeAnswer,
 };
@@ -180,31 +181,32 @@ impl PeerReply {
     }
 
     /// Reads a frame from outside.
-    pub(super) fn decode(header: &Bytes, tail: Bytes) -> Result<RequestFrame, MalformedFrame> {
+    pub(super) fn decode(header: &Bytes, mut tail: Bytes) -> Result<RequestFrame, MalformedFrame> {
         let Header { correlation, seal, body } = codec::decode(KIND, header)?;
         let about = seal::about(seal, &tail);
+        let mut take = || tail.split_off(0);
         let rule = |reason: String| MalformedFrame::Rule { reason };
         let reply = match body {
             Body::Nothing { complete } => Self::Nothing { complete },
             Body::Same { complete } => Self::Same { complete },
             Body::Found { generation, complete } => {
-                Self::Found { record: tail, generation: Generation(generation), complete }
+                Self::Found { record: take(), generation: Generation(generation), complete }
             }
             Body::Quarantined { generation } => {
-                Self::Quarantined { record: tail, generation: Generation(generation) }
+                Self::Quarantined { record: take(), generation: Generation(generation) }
             }
             Body::Stored => Self::Stored,
             Body::Outdated { generation, finished, reaped } => {
                 let (generation, finished) = (Generation(generation), Generation(finished));
                 Self::Outdated(Fence { generation, finished, reaped: Stamp(reaped) })
             }
-            Body::Fence => Self::Fence(FenceAnswer::decode(tail)?),
+            Body::Fence => Self::Fence(FenceAnswer::decode(take())?),
             Body::Written { context, dot: (uid, epoch, counter), body, replicas } => {
                 let (acks, fallbacks, homes) = replicas;
                 Self::Written {
                     context: Context::decode(context).map_err(|error| rule(error.to_string()))?,
                     dot: Dot { actor: Actor { uid: ShardUid(uid), epoch }, counter },
-                    record: body.then_some(tail),
+                    record: body.then(take),
                     replicas: Replicas { acks, fallbacks, homes },
                 }
             }
@@ -213,15 +215,16 @@ impl PeerReply {
                     token: Token(token),
                     key: Bytes::copy_from_slice(key),
                 });
-                Self::Listed(ListedKeys { keys: keys_from_tail(count, tail)?, resume })
+                Self::Listed(ListedKeys { keys: keys_from_tail(count, take())?, resume })
             }
-            Body::Trees => Self::Trees(TreeAnswer::decode(tail)?),
+            Body::Trees => Self::Trees(TreeAnswer::decode(take())?),
             Body::Refused(error) => Self::Refused(error.own()),
             Body::Failed(place) => {
                 let failure = FAILURES.get(usize::from(place)).copied();
                 Self::Failed(failure.ok_or_else(|| rule(format!("unknown failure {place}")))?)
             }
         };
+        no_more(&tail)?;
         Ok(RequestFrame::Reply { correlation, about, reply })
     }
 }
@@ -250,5 +253,6 @@ fn keys_from_tail(count: u16, mut tail: Bytes) -> Result<Vec<KeyPosition>, Malfo
         }
         keys.push(KeyPosition { token, key: tail.split_to(length) });
     }
+    no_more(&tail)?;
     Ok(keys)
 }

@@ -241,9 +241,10 @@ impl PeerRequest {
     }
 
     /// Reads a frame from outside.
-    pub(super) fn decode(header: &Bytes, tail: Bytes) -> Result<RequestFrame, MalformedFrame> {
+    pub(super) fn decode(header: &Bytes, mut tail: Bytes) -> Result<RequestFrame, MalformedFrame> {
         let Header { correlation, seal, remaining_ms, body } = codec::decode(KIND, header)?;
         let about = seal::about(seal, &tail);
+        let mut take = || tail.split_off(0);
         let request = match body {
             Body::Read { key, known, properties } => Self::Read {
                 key: key.own()?,
@@ -252,13 +253,13 @@ impl PeerRequest {
             },
             Body::Store { key, generation, stands_in_for, durable, properties } => Self::Store {
                 key: key.own()?,
-                record: tail,
+                record: take(),
                 generation: Generation(generation),
                 stands_in_for: stands_in_for.map(NodeId),
                 durable,
                 properties: properties.map(RegisterVersion::from),
             },
-            Body::Write(body) => Self::Write(body.own(tail)?),
+            Body::Write(body) => Self::Write(body.own(take())?),
             Body::List { partition, bucket, prefix, after, limit } => {
                 let after = after.map(|(token, key)| KeyPosition {
                     token: Token(token),
@@ -272,12 +273,22 @@ impl PeerRequest {
                 };
                 Self::List { partition: PartitionId(partition), range }
             }
-            Body::Trees => Self::Trees(TreeQuestion::decode(tail)?),
-            Body::Fence => Self::Fence(FenceQuestion::decode(tail)?),
+            Body::Trees => Self::Trees(TreeQuestion::decode(take())?),
+            Body::Fence => Self::Fence(FenceQuestion::decode(take())?),
         };
+        no_more(&tail)?;
         let remaining = Duration::from_millis(remaining_ms.into());
         Ok(RequestFrame::Request { correlation, remaining, about, request })
     }
+}
+
+/// Refuses a tail where none belongs.
+pub(super) fn no_more(tail: &Bytes) -> Result<(), MalformedFrame> {
+    if tail.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("{} bytes are left over behind a header", tail.len());
+    Err(MalformedFrame::Rule { reason })
 }
 
 impl ForwardedWrite {
@@ -314,7 +325,10 @@ impl WriteBody<'_> {
                 content_type: content_type.map(Into::into),
                 meta: meta.into_iter().map(|(name, text)| (name.into(), text.into())).collect(),
             }),
-            ContentBody::Tombstone => Content::Tombstone,
+            ContentBody::Tombstone => {
+                no_more(&tail)?;
+                Content::Tombstone
+            }
         };
         let context = Context::decode(self.context)
             .map_err(|error| MalformedFrame::Rule { reason: error.to_string() })?;

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod clients;
+mod credentials;
 mod cuts;
 mod links;
 mod memory;

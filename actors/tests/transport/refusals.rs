@@ -23,13 +23,8 @@ use super::support::{Cluster, Host, link, name, now, patient, run};
 
 const PEER: &[u8] = b"henge-peer/1";
 
-/// Connects by bare QUIC, with the certificate called `stem` in `dir`.
-pub async fn connect(
-    dir: &Path,
-    stem: Option<&str>,
-    protocol: &[u8],
-    host: &Host,
-) -> Result<Connection, ConnectionError> {
+/// What a bare QUIC client is, with the certificate called `stem` in `dir`.
+pub fn client_config(dir: &Path, stem: Option<&str>, protocol: &[u8]) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(dir.join("ca.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -46,7 +41,17 @@ pub async fn connect(
         None => builder.with_no_client_auth(),
     };
     crypto.alpn_protocols = vec![protocol.to_vec()];
-    let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(crypto).unwrap()));
+    ClientConfig::new(Arc::new(QuicClientConfig::try_from(crypto).unwrap()))
+}
+
+/// Connects by bare QUIC, with the certificate called `stem` in `dir`.
+pub async fn connect(
+    dir: &Path,
+    stem: Option<&str>,
+    protocol: &[u8],
+    host: &Host,
+) -> Result<Connection, ConnectionError> {
+    let config = client_config(dir, stem, protocol);
     let local: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     let endpoint = quinn::Endpoint::client(local).unwrap();
     endpoint.connect_with(config, host.address(), &host.node).unwrap().await
@@ -213,10 +218,10 @@ fn a_connection_without_lanes_does_not_stay() {
     });
 }
 
-type Stream = (quinn::SendStream, quinn::RecvStream);
+pub type Stream = (quinn::SendStream, quinn::RecvStream);
 
 /// A link made by hand: control lane with its hello, request lane.
-async fn by_hand(connection: &Connection) -> (Stream, Stream) {
+pub async fn by_hand(connection: &Connection) -> (Stream, Stream) {
     let mut control = connection.open_bi().await.unwrap();
     control.0.write_all(b"HNGE\x01\x00\x02\0\0\0hi").await.unwrap();
     let mut request = connection.open_bi().await.unwrap();

@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     future::Future,
     net::{Ipv4Addr, SocketAddr},
+    ops::Deref,
     rc::Rc,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
@@ -43,6 +44,14 @@ pub fn run(test: impl Future<Output = ()>) {
 pub struct Cluster {
     pub dir: TempDir,
     pub certificates: Directory,
+}
+
+impl Deref for Cluster {
+    type Target = Directory;
+
+    fn deref(&self) -> &Directory {
+        &self.certificates
+    }
 }
 
 impl Cluster {

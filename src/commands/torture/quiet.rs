@@ -85,7 +85,7 @@ impl<'a> Quiet<'a> {
                 continue;
             }
             if let Ok(report) = read::<ReplicaReport>(door, &path).await {
-                held.push(dump(self.book, place, report));
+                held.push(dump(self.book, (&place.bucket.name, &place.text), report, 0));
             }
         }
         held.retain(|dump| dump.homes.contains(&dump.node));

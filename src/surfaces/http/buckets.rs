@@ -12,9 +12,12 @@ use super::{
     routes::{Call, json},
 };
 
+/// What a listing of keys may say in its query.
+pub const KEYS_PARAMETERS: &[&str] = &["prefix", "after", "limit"];
+
 /// `GET /v1/kv/{bucket}`: one page of keys.
 pub async fn keys(call: &Call<'_>, bucket: Bytes) -> Result<HttpResponse, Problem> {
-    let query = call.query(&["prefix", "after", "limit"])?;
+    let query = call.query(KEYS_PARAMETERS)?;
     let query = KeyQuery {
         prefix: Bytes::copy_from_slice(query.bytes("prefix").unwrap_or_default()),
         after: query.text("after")?.map(str::to_owned),

@@ -65,6 +65,8 @@ mod buckets;
 mod cluster;
 pub(crate) mod date;
 pub(crate) mod documents;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod gate;
 mod headers;
 mod host;

@@ -12,7 +12,8 @@ use henge_kernel::{
 use super::{answers, body::Size, headers, problem::Problem, query::Query, routes::Call};
 
 const READ_PARAMETERS: &[&str] = &["r", "pr", "sloppy", "timeout"];
-const PUT_PARAMETERS: &[&str] =
+/// What a PUT may say in its query.
+pub const PUT_PARAMETERS: &[&str] =
     &["r", "w", "pr", "pw", "sloppy", "timeout", "ttl", "durability", "return_body"];
 const DELETE_PARAMETERS: &[&str] = &["w", "pw", "sloppy", "timeout", "durability"];
 

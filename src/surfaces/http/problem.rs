@@ -192,6 +192,13 @@ impl Problem {
         self.0.code
     }
 
+    /// What it says that is not the client's own word.
+    #[cfg(feature = "fuzzing")]
+    pub fn rule(&self) -> String {
+        let limit = self.0.fields.get("limit").and_then(Value::as_str);
+        format!("{} {}", self.0.code, limit.unwrap_or_default())
+    }
+
     /// The answer.
     pub fn into_response(self) -> HttpResponse {
         let Parts { status, title, detail, code, fate, fields, headers } = *self.0;

@@ -19,7 +19,7 @@ use super::{
     Actor, Content, DecodeError, Digest, Dot, History, MintRight, Record, Stamp, Version,
     body::{body_bytes, put_body, read_body},
     encoding::{Reader, malformed, put_actor, put_count, put_history, put_varint},
-    overwritten::{OVERWRITTEN_MAX, Overwritten, Was},
+    overwritten::{Overwritten, Was},
 };
 use crate::{
     id::{NodeId, ShardUid, WriteId},
@@ -30,6 +30,11 @@ use crate::{
 const REPLICATED_FORMAT: u8 = 2;
 const STORED_FORMAT: u8 = 1;
 
+/// More overwritten writes than this make no record; what a record names is a matter of
+/// [`OVERWRITTEN_MAX`](super::overwritten::OVERWRITTEN_MAX).
+const OVERWRITTEN_READ_MAX: usize = 8;
+const OVERWRITTEN_BYTES_ESTIMATE: usize = 48;
+
 /// Flags of a version.
 const IS_VALUE: u8 = 1;
 const EXPIRES: u8 = 2;
@@ -37,7 +42,8 @@ const EXPIRES: u8 = 2;
 impl Record {
     /// Appends the part that replicas share; its digest, as [`Record::digest`].
     pub fn encode_replicated(&self, out: &mut Vec<u8>) -> Digest {
-        out.reserve(1 + self.head_bytes_estimate() + self.value_bytes());
+        let overwritten = self.overwritten.iter().len() * OVERWRITTEN_BYTES_ESTIMATE;
+        out.reserve(1 + self.head_bytes_estimate() + self.value_bytes() + overwritten);
         out.push(REPLICATED_FORMAT);
         let head = out.len();
         self.encode_head(out);
@@ -237,11 +243,11 @@ fn read_heads(
 
 fn read_overwritten(reader: &mut Reader<'_>, record: &Record) -> Result<Overwritten, DecodeError> {
     let count = reader.count()?;
-    if count > OVERWRITTEN_MAX {
+    if count > OVERWRITTEN_READ_MAX {
         return Err(malformed("too many overwritten writes"));
     }
     let actors: ActorTable = record.history.actors().collect();
-    let mut read: SmallVec<[Was; 1]> = SmallVec::new();
+    let mut read: SmallVec<[Was; 1]> = SmallVec::with_capacity(count);
     for _ in 0..count {
         let write_id = WriteId(reader.u128()?);
         let actor = *actors.get(reader.count()?).ok_or(malformed("a write of no known actor"))?;

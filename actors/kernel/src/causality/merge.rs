@@ -29,6 +29,13 @@ impl Record {
     /// right stay as they are. Nothing is ever refused: replicas may pass the limits here, so that
     /// they always converge.
     pub fn merge(&mut self, other: &Self, conflict: Conflict) -> Merged {
+        let merged = self.unite(other, conflict);
+        self.trim_overwritten();
+        merged
+    }
+
+    /// [`Record::merge`] that leaves more names of overwritten writes than are worth their bytes.
+    pub(super) fn unite(&mut self, other: &Self, conflict: Conflict) -> Merged {
         let mut merged = Merged::default();
         let mine = mem::take(&mut self.versions);
         let own = mine.iter().filter(|_| planted(Defect::TwinMergedAway));
@@ -51,7 +58,6 @@ impl Record {
         merged.changed |= self.history.union(&other.history);
         merged.amnesia = self.void_outrun_right();
         self.overwritten.union(&other.overwritten);
-        self.trim_overwritten();
         let count = self.versions.len();
         self.settle(conflict);
         merged.changed |= self.versions.len() != count;

@@ -51,6 +51,8 @@ use super::{
 };
 
 pub(super) use self::record::entry_length;
+#[cfg(feature = "simulation")]
+pub(crate) use self::segment::mend as mend_segment;
 
 /// The default of [`LogSettings::segment_bytes`]: 256 MiB.
 pub const SEGMENT_BYTES_DEFAULT: u32 = 256 << 20;

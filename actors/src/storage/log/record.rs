@@ -28,6 +28,10 @@ use crate::storage::{Change, PAYLOAD_BYTES_MAX};
 /// Bytes before the bucket's name.
 pub const HEAD_BYTES: usize = 42;
 
+/// No log gets as far as this: what claims a number from here on is damaged, whatever its sums say.
+/// So counting on from what was found never comes to an end.
+pub const SEQUENCE_END: u64 = 1 << 62;
+
 const FIRST: u8 = 1;
 const LAST: u8 = 2;
 
@@ -64,6 +68,7 @@ impl Head {
             && (1..=KEY_BYTES_MAX).contains(&head.key)
             && (1..=BUCKET_BYTES_MAX).contains(&head.bucket)
             && head.payload <= PAYLOAD_BYTES_MAX
+            && head.sequence < SEQUENCE_END
             && (fixed[40] == 1 || (head.removal && head.payload == 0))
             && fixed[41] <= FIRST | LAST;
         legal.then_some(head)
@@ -147,6 +152,16 @@ fn seal(entry: &mut [u8], head_end: usize) {
     entry[8..16].copy_from_slice(&body.to_le_bytes());
     let head = head_sum(&entry[..head_end]);
     entry[4..8].copy_from_slice(&head.to_le_bytes());
+}
+
+/// Seals all entries from the front of `entries` on, up to what is none.
+#[cfg(feature = "simulation")]
+pub(super) fn mend(mut entries: &mut [u8], marker: u32) {
+    while let Some(head) = Head::parse(entries, marker) {
+        let Some((entry, rest)) = entries.split_at_mut_checked(head.length()) else { return };
+        seal(entry, head.head_length());
+        entries = rest;
+    }
 }
 
 /// The payload of `entry`, if it is whole and the record of `key`; else what does not fit.

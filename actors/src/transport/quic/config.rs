@@ -9,16 +9,16 @@ use std::{
 
 use quinn::{
     AckFrequencyConfig, AsyncUdpSocket, ClientConfig, EndpointConfig, IdleTimeout,
-    MtuDiscoveryConfig, Runtime, ServerConfig, TokioRuntime, TransportConfig,
-    ValidationTokenConfig, VarInt,
-    congestion::CubicConfig,
+    MtuDiscoveryConfig, Runtime, ServerConfig, TransportConfig, ValidationTokenConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
     PROTOCOLS,
+    congestion::FlooredCubic,
     reset::{Cids, ShardKey},
+    socket::ShardRuntime,
 };
 use crate::transport::{TransportError, tls::Identity};
 
@@ -137,7 +137,7 @@ pub(super) fn transport(size: DatagramSize) -> Arc<TransportConfig> {
         .ack_frequency_config(Some(acks))
         .initial_mtu(size.first)
         .mtu_discovery_config(Some(discovery))
-        .congestion_controller_factory(Arc::new(CubicConfig::default()))
+        .congestion_controller_factory(Arc::new(FlooredCubic::default()))
         .enable_segmentation_offload(true);
     Arc::new(config)
 }
@@ -173,6 +173,6 @@ impl Sockets for SystemSockets {
         socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
         socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
         socket.bind(&address.into())?;
-        TokioRuntime.wrap_udp_socket(socket.into())
+        ShardRuntime.wrap_udp_socket(socket.into())
     }
 }

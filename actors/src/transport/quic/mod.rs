@@ -4,26 +4,29 @@
 //! | --- | --- |
 //! | `mod.rs` | [`Quic`], its settings, `bind` |
 //! | `config.rs` | what quinn is told; where sockets come from |
+//! | `congestion.rs` | how much may be under way |
 //! | `endpoint.rs` | accepts and dials |
 //! | `link.rs` | from a connection to a link: who is it, two lanes, hello; the tasks of a link |
 //! | `reset.rs` | keys by which a restarted node tells its peers that their links are dead |
+//! | `socket.rs` | the system's socket; quinn's tasks in the shard's `LocalSet` |
 //!
 //! A connection serves one protocol, agreed by ALPN: `henge-peer/1` between nodes, `henge-client/1`
 //! from a client to a node. Both are: two long-lived streams opened by the dialer, first the control lane, then the request lane (see `lane.rs`); the first
 //! frame of the control lane, in both directions, is the hello.
 
 mod config;
+mod congestion;
 mod endpoint;
 mod link;
 mod reset;
+mod socket;
 
 use std::{rc::Rc, sync::Arc, time::Duration};
-
-use quinn::TokioRuntime;
 
 use self::{
     config::DatagramSize,
     endpoint::{Home, QuicEndpoint},
+    socket::ShardRuntime,
 };
 use super::{
     Binding, CONTROL_FRAME_BYTES_MAX, Endpoint, Protocol, Transport, TransportError,
@@ -146,7 +149,7 @@ impl Quic {
             if let Some(faults) = &self.faults {
                 socket = Arc::clone(faults).apply(socket);
             }
-            let runtime = Arc::new(TokioRuntime);
+            let runtime = Arc::new(ShardRuntime);
             quinn::Endpoint::new_with_abstract_socket(endpoint, server, socket, runtime)
         };
         let mut endpoint = attempt()

@@ -32,9 +32,10 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use self::{
+use self::head::Judged;
+pub use self::{
     body::{Body, IllFramed},
-    head::Judged,
+    head::judge,
 };
 use super::{CLOSE_TIME_MAX, HEAD_TIME_MAX, problem::Problem};
 
@@ -155,7 +156,7 @@ impl Gate {
             return;
         }
         self.searched = now;
-        match head::judge(&self.held, &self.config) {
+        match judge(&self.held, &self.config) {
             Ok(Some(head)) => self.admit(head),
             Ok(None) => self.begin_head(),
             Err(problem) => self.refuse(problem),

@@ -149,6 +149,27 @@ fn a_damaged_header_loses_no_entry_and_the_segment_grows_no_more() {
 }
 
 #[test]
+fn a_number_that_no_log_reaches_is_damage_whatever_its_sums_say() {
+    // The base in the segment's header, the sequence of its second entry.
+    for place in ["base", "entry"] {
+        let (disk, batches, _) = sample_disk(1 << 20);
+        let path = &segments(&disk)[0];
+        let mut bytes = disk.contents(path).unwrap();
+        let at = if place == "base" { 24 } else { position(&bytes, b"b1") - 44 + 16 };
+        bytes[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+        mend_segment(&mut bytes);
+        disk.overwrite(path, bytes);
+        let (mut engine, report) = open(&disk, 1 << 20);
+        assert!(report.is_suspect(), "{place}");
+        append(&mut engine, &batches[0]).unwrap();
+        let (last, held) = (engine.counts().last, contents(&engine));
+        drop(engine);
+        let (engine, _) = open(&disk, 1 << 20);
+        assert_eq!((engine.counts().last, contents(&engine)), (last, held), "{place}");
+    }
+}
+
+#[test]
 fn an_entry_within_a_payload_is_not_taken_for_one() {
     // A client stores the bytes of a log as a value, and the head of that record is damaged.
     let victim = key("b", "victim");

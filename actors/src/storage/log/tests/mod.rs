@@ -17,7 +17,7 @@ use crate::storage::{
     Change, Engine, Sequence, StorageError,
     conformance::{everything, key},
     disk_simulated::SimulatedDisk,
-    log::{LogEngine, LogSettings, OpenReport},
+    log::{LogEngine, LogSettings, OpenReport, mend_segment},
 };
 
 /// What a log should hold.
