@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Read as _,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -41,10 +42,14 @@ struct Long {
 
 impl Long {
     fn start(faults: &str) -> Self {
+        Self::start_for("600", faults)
+    }
+
+    fn start_for(seconds: &str, faults: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut command = torture(&["--seconds", "600", "--nodes", "3", "--faults", faults]);
+        let mut command = torture(&["--seconds", seconds, "--nodes", "3", "--faults", faults]);
         command.arg("--dir").arg(directory.path());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let long = Self { directory, child };
         eventually("three nodes run", || long.nodes().len() == 3);
@@ -100,6 +105,28 @@ fn a_run_that_proves_too_little_is_unknown_and_kept() {
     assert!(run.text().contains("history: data/history.jsonl"), "{run:?}");
     assert!(directory.path().join("data/history.jsonl").exists());
     assert!(directory.path().join("data/c.log").exists());
+}
+
+/// More than the store promises to survive, done behind the back of the run.
+#[test]
+fn a_run_in_which_all_disks_are_lost_is_a_violation() {
+    let mut long = Long::start_for("5", "cut");
+    let directory = long.directory.path();
+    let history = directory.join("history.jsonl");
+    let written = || fs::read_to_string(&history).is_ok_and(|text| text.lines().count() > 100);
+    eventually("clients work", written);
+    for (pid, _) in long.nodes() {
+        Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status().unwrap();
+    }
+    for name in ["a", "b", "c"] {
+        fs::remove_dir_all(directory.join(name)).unwrap();
+    }
+    let mut told = String::new();
+    long.child.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!(long.child.wait().unwrap().code(), Some(1), "{told}");
+    assert!(told.contains(" ended by itself: signal: 9") && told.contains(" lost"), "{told}");
+    assert!(told.contains("violation: "), "{told}");
+    assert_eq!(nodes(directory), []);
 }
 
 #[test]

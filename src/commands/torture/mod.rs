@@ -203,7 +203,7 @@ impl Story<'_> {
         })
     }
 
-    /// Clients work while harm is done; how long they did.
+    /// Clients work while harm is done; how long they do.
     async fn load(&self, player: &Player, field: &Field) -> Duration {
         let span = Duration::from_secs(self.args.seconds.into());
         output::aside(&format!(
@@ -232,7 +232,7 @@ impl Story<'_> {
                 std::panic::resume_unwind(fell.into_panic());
             }
         }
-        pace.began.elapsed()
+        span
     }
 
     /// Judges what was left, and says so; keeps it if it is bad.
