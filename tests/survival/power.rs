@@ -92,10 +92,16 @@ fn write(cluster: &Cluster, round: &str) -> BTreeMap<String, Instant> {
 /// The power of these nodes fails now, and returns.
 fn cut_power(cluster: &mut Cluster, disks: &[Disk], nodes: &[usize]) -> Instant {
     let cut = Instant::now();
-    nodes.iter().for_each(|node| disks[*node].cut_power());
-    nodes.iter().for_each(|node| cluster.nodes[*node].kill());
-    nodes.iter().for_each(|node| disks[*node].restore_power());
-    nodes.iter().for_each(|node| cluster.nodes[*node].start());
+    for node in nodes {
+        disks[*node].cut_power();
+    }
+    for node in nodes {
+        cluster.nodes[*node].kill();
+        disks[*node].restore_power();
+    }
+    for node in nodes {
+        cluster.nodes[*node].start();
+    }
     cluster.wait_ready();
     cut
 }
@@ -120,10 +126,14 @@ fn r9_a_power_cut_right_after_an_acknowledgement_loses_no_write() {
             let cut = cut_power(&mut cluster, &disks, &[node]);
             let last = written.values().max().unwrap();
             assert!(cut.duration_since(*last) < SYNCED_AFTER);
-            written.keys().for_each(|key| assert_there(&cluster, key));
+            for key in written.keys() {
+                assert_there(&cluster, key);
+            }
         }
         drop(cluster);
-        disks.iter().for_each(|disk| run("umount", &[&disk.mounted]));
+        for disk in disks {
+            run("umount", &[&disk.mounted]);
+        }
     });
 }
 
@@ -139,9 +149,9 @@ fn r9_a_power_cut_of_all_nodes_loses_at_most_what_was_not_yet_synced() {
         let new = write(&cluster, "new");
         let cut = cut_power(&mut cluster, &disks, &[0, 1, 2]);
         let surely = |(_, at): &(&String, &Instant)| cut.duration_since(**at) > SYNCED_AFTER;
-        old.iter().chain(new.iter().filter(surely)).for_each(|(key, _)| {
+        for (key, _) in old.iter().chain(new.iter().filter(surely)) {
             assert_there(&cluster, key);
-        });
+        }
         // Of the rest each is there or not, everywhere alike, and the nodes take writes.
         let mut lost = 0;
         for key in new.keys() {
@@ -153,8 +163,12 @@ fn r9_a_power_cut_of_all_nodes_loses_at_most_what_was_not_yet_synced() {
             lost += usize::from(status == 404);
         }
         println!("{lost} of {} writes were gone that no disk had yet", new.len());
-        write(&cluster, "after").keys().for_each(|key| assert_there(&cluster, key));
+        for key in write(&cluster, "after").keys() {
+            assert_there(&cluster, key);
+        }
         drop(cluster);
-        disks.iter().for_each(|disk| run("umount", &[&disk.mounted]));
+        for disk in disks {
+            run("umount", &[&disk.mounted]);
+        }
     });
 }

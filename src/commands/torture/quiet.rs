@@ -52,9 +52,9 @@ impl<'a> Quiet<'a> {
                 let all = self.held_of_all().await;
                 // What was equal one by one may have changed since.
                 if is_last || all.iter().all(|held| is_equal(held)) {
-                    kept.into_iter().for_each(|state| self.book.write(Event::Node(state)));
-                    let dumps = all.into_iter().flatten();
-                    return dumps.for_each(|dump| self.book.write(Event::Replica(dump)));
+                    let kept = kept.into_iter().map(Event::Node);
+                    let dumps = all.into_iter().flatten().map(Event::Replica);
+                    return kept.chain(dumps).for_each(|event| self.book.write(event));
                 }
                 apart = (0..self.places.len()).collect();
             }

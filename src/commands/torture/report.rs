@@ -10,7 +10,7 @@ use std::{
 use hdrhistogram::Histogram;
 use henge_actors::simulation::{
     checkers::{Outcome, Verdict},
-    history::{Event, Kind, Moment},
+    history::{Event, Kind, Moment, Unanswered},
 };
 use serde_json::{Value, json};
 
@@ -89,20 +89,23 @@ impl<'a> Report<'a> {
                         of_kind.saturating_record(answer.t.0.saturating_sub(began.0).max(1));
                     }
                 }
-                Event::Info(error) | Event::Fail(error) => {
-                    if open.remove(error.id.as_str()).is_some() {
-                        let code = error.code.clone().unwrap_or_default();
-                        if UNDESERVED.contains(&code.as_str()) {
-                            let why = error.err.as_deref().unwrap_or_default();
-                            let problem = format!("{} was called wrong: {code}, {why}", error.id);
-                            self.problems.push(problem);
-                        }
-                        *self.refusals.entry(code).or_default() += 1;
-                    }
+                Event::Info(error) | Event::Fail(error)
+                    if open.remove(error.id.as_str()).is_some() =>
+                {
+                    self.count_error(error);
                 }
                 _ => {}
             }
         }
+    }
+
+    fn count_error(&mut self, error: &Unanswered) {
+        let code = error.code.clone().unwrap_or_default();
+        if UNDESERVED.contains(&code.as_str()) {
+            let why = error.err.as_deref().unwrap_or_default();
+            self.problems.push(format!("{} was called wrong: {code}, {why}", error.id));
+        }
+        *self.refusals.entry(code).or_default() += 1;
     }
 
     /// How the run ends.
