@@ -44,8 +44,9 @@ use crate::{
 
 /// How often the view of the members, the load and the deadlines are looked at.
 const TICK: Duration = Duration::from_millis(100);
-/// Bytes that one home may have been sent and not acknowledged, while clients ask for nothing.
-const WINDOW: u64 = 1 << 20;
+/// Bytes that one home may have been sent and not acknowledged, while clients ask for nothing. What
+/// waits there for the disk, clients of that home wait for, too: of 1 MiB they noticed.
+const WINDOW: u64 = 128 << 10;
 
 /// The actor.
 pub struct HintedHandoffQueue {

@@ -186,14 +186,16 @@ impl ReplicaTrees {
                 let differing = roots.iter().filter(differs);
                 TreeAnswer::Differing(differing.map(|(tree, _)| *tree).collect())
             }
-            TreeQuestion::Branches(tree) => {
-                let tree = self.trees.get(*tree);
-                TreeAnswer::Branches(tree.into_iter().flat_map(Tree::branches).collect())
+            TreeQuestion::Branches { tree, salt } => {
+                let branches = self.trees.get(*tree).into_iter().flat_map(Tree::branches);
+                let brief = |(at, summary): (u8, Summary)| (at, summary.brief(*salt));
+                TreeAnswer::Branches(branches.map(brief).collect())
             }
-            TreeQuestion::Leaves(tree, branches) => {
+            TreeQuestion::Leaves { tree, branches, salt } => {
                 let tree = self.trees.get(*tree);
                 let leaves = |tree| branches.iter().flat_map(move |at| Tree::leaves(tree, *at));
-                TreeAnswer::Leaves(tree.into_iter().flat_map(leaves).collect())
+                let brief = |(at, summary): (Place, Summary)| (at, summary.brief(*salt));
+                TreeAnswer::Leaves(tree.into_iter().flat_map(leaves).map(brief).collect())
             }
             TreeQuestion::Keys { tree, leaves, after } => {
                 let listed = Lister::new(self.node, cluster, *tree);

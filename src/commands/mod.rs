@@ -91,7 +91,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Judge(args) => judge::run(args, cli.global),
         Command::Simulate(args) => simulate::run(args, cli.global),
         Command::Torture(args) => torture::run(args, cli.global),
-        Command::Completions(args) => completions::run(*args),
+        Command::Completions(args) => completions::run(*args, cli.global),
     };
     done.unwrap_or_else(|failure| {
         failure.report(cli.global.json);

@@ -89,6 +89,11 @@ fn completions_are_made_for_every_shell() {
         command.args(["completions", shell]);
         let run = feed(command, b"").ends(0);
         assert!(run.text().contains(sign) && run.text().contains("members"), "{shell}");
+        let mut command = bare();
+        command.args(["completions", shell, "--json"]);
+        let told = feed(command, b"").ends(0).json();
+        assert_eq!(told["shell"], shell);
+        assert_eq!(told["script"], run.text());
     }
     let mut command = bare();
     command.args(["completions", "csh"]);

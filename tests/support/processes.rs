@@ -84,6 +84,8 @@ pub struct ServeNode {
     /// Where HTTP listens; another port after every start.
     pub http: SocketAddr,
     pub config: PathBuf,
+    /// Variables of the process beside those of the test.
+    pub environment: Vec<(&'static str, PathBuf)>,
     log: PathBuf,
     namespace: Option<String>,
     child: Option<Child>,
@@ -183,6 +185,7 @@ impl ServeNode {
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
             config: directory.join(format!("{name}.toml")),
             log: directory.join(format!("{name}.log")),
+            environment: Vec::new(),
             namespace: None,
             child: None,
         }
@@ -205,6 +208,7 @@ impl ServeNode {
     fn spawn_as(&mut self, mut command: Command) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        command.envs(self.environment.iter().cloned());
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }

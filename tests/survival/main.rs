@@ -9,6 +9,7 @@
 //! | `judge.rs` | the promises, judged by values alone; and that the judge can say no |
 //! | `scenario.rs` | one story from its start to the verdict |
 //! | `power.rs` | power cuts, by the shutdown call of ext4 |
+//! | `clocks.rs` | wall clocks that jump (needs libfaketime, or is skipped) |
 //! | `full_disk.rs` | a disk that is full, and then is not |
 //! | `faults.rs` | halves, one-way cut, bridge, majority ring, SIGSTOP, kill -9 |
 //! | `loopback.rs` | the stories on loopback |
@@ -29,6 +30,7 @@ mod processes;
 mod requests;
 
 mod clients;
+mod clocks;
 mod faults;
 mod full_disk;
 mod history;

@@ -134,9 +134,11 @@ impl AntiEntropyWorker {
                 }
                 self.plan(peer.1, ScheduleEvent::Compared { peer: peer.0, differing });
             }
-            ExchangeEffect::GetBranches(tree) => self.ask_both(peer, TreeQuestion::Branches(tree)),
-            ExchangeEffect::GetLeaves(tree, branches) => {
-                self.ask_both(peer, TreeQuestion::Leaves(tree, branches));
+            ExchangeEffect::GetBranches { tree, salt } => {
+                self.ask_both(peer, TreeQuestion::Branches { tree, salt });
+            }
+            ExchangeEffect::GetLeaves { tree, branches, salt } => {
+                self.ask_both(peer, TreeQuestion::Leaves { tree, branches, salt });
             }
             ExchangeEffect::GetKeys { tree, leaves, after } => {
                 self.ask_both(peer, TreeQuestion::Keys { tree, leaves, after });
@@ -200,9 +202,10 @@ impl AntiEntropyWorker {
             return self.plan(peer.1, ScheduleEvent::Finished { peer: peer.0, report });
         };
         let partitions = self.shard.commons.cluster.load().ring.partitions();
+        let salt = self.shard.commons.environment.entropy.draw("exchange");
         let roots = trees.into_iter().zip(roots).collect();
         self.step(peer, |exchange, now, effects| {
-            exchange.start(now, partitions, roots, effects);
+            exchange.start(now, (partitions, salt), roots, effects);
         });
     }
 

@@ -1,4 +1,4 @@
-//! What peers send: hellos and the frames of both lanes.
+//! What peers send: certificates, hellos and the frames of both lanes.
 
 use std::fmt::Debug;
 
@@ -7,7 +7,10 @@ use henge_kernel::id::{ClusterId, Incarnation, NodeName};
 
 use super::{Allocates, Features, Target};
 use crate::{
-    transport::Frame,
+    transport::{
+        Frame,
+        tls::{Role, Subject},
+    },
     wire::{
         ControlMessage, HeaderTooLong, Hello, MalformedFrame, RequestFrame,
         samples::{controls, joined, key, replies, requests},
@@ -33,6 +36,12 @@ pub(super) fn targets() -> Vec<Target> {
         frame("peer-requests", request_seeds, run_request, mend_request),
         frame("peer-control", control_seeds, run_control, mend_control),
         frame("peer-hello", hello_seeds, run_hello, mend_hello),
+        Target {
+            mend: None,
+            words: &[b"henge://", b"/node/", b"/client/", b"/ca", b"\x06\x03\x55\x1d\x11", b"\x86"],
+            // Certificates are made with keys that no seed decides: some lie in the corpus.
+            ..frame("certificates", Vec::new, run_certificate, |_| ())
+        },
     ]
 }
 
@@ -127,6 +136,19 @@ fn run_control(input: &[u8], features: &mut Features) {
 
 fn mend_control(input: &mut [u8]) {
     mend_frame(input, ControlMessage::decode);
+}
+
+/// Whom a certificate names is one who could have been certified.
+fn run_certificate(input: &[u8], features: &mut Features) {
+    let subject = Subject::of_certificate(input);
+    features.outcome(&subject);
+    let Ok(subject) = subject else { return };
+    let again = match (subject.role(), subject.name()) {
+        (Role::Node, Some(name)) => Subject::node(subject.cluster(), name),
+        (Role::Client, Some(name)) => Subject::client(subject.cluster(), name),
+        _ => Subject::authority(subject.cluster()),
+    };
+    assert_eq!(again.ok(), Some(subject), "it names nobody who is certified");
 }
 
 fn hello() -> Option<Hello> {

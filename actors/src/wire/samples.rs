@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use henge_kernel::{
-    anti_entropy::{Place, Summary, TreeId, exchange::Listing},
+    anti_entropy::{Brief, Place, Summary, TreeId, exchange::Listing},
     bucket::{BucketProperties, BucketRegister, Durability, RegisterVersion},
     causality::{Actor, Conflict, Content, Context, Digest, Dot, History, Stamp, Value},
     coordination::{Failure, Fate, Generation, Replicas, RequestError},
@@ -116,8 +116,8 @@ pub fn questions() -> Vec<TreeQuestion> {
     vec![
         TreeQuestion::Roots(vec![tree()]),
         TreeQuestion::Compare(vec![(tree(), Summary(u128::MAX)); 2]),
-        TreeQuestion::Branches(tree()),
-        TreeQuestion::Leaves(tree(), vec![0, 127]),
+        TreeQuestion::Branches { tree: tree(), salt: 7 },
+        TreeQuestion::Leaves { tree: tree(), branches: vec![0, 127], salt: u64::MAX },
         keys(None),
         keys(Some(key())),
         TreeQuestion::Digests(vec![key(), key()]),
@@ -128,8 +128,8 @@ pub fn tree_answers() -> Vec<TreeAnswer> {
     vec![
         TreeAnswer::Roots(vec![Summary(1)]),
         TreeAnswer::Differing(vec![tree()]),
-        TreeAnswer::Branches(vec![(127, Summary(2))]),
-        TreeAnswer::Leaves(vec![(place(), Summary(3))]),
+        TreeAnswer::Branches(vec![(127, Brief(2))]),
+        TreeAnswer::Leaves(vec![(place(), Brief(3))]),
         TreeAnswer::Keys(Listing { keys: vec![(key(), Digest(4))], more: true }),
         TreeAnswer::Digests(vec![None, Some(Digest(5))]),
     ]

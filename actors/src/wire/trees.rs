@@ -6,7 +6,7 @@
 use bytes::{Buf, BufMut as _, Bytes, BytesMut};
 use henge_kernel::{
     anti_entropy::{
-        Place, Summary, TreeId,
+        Brief, Place, Summary, TreeId,
         exchange::{BRANCHES_MAX, KEYS_MAX, LEAVES_MAX, Listing, ROOTS_MAX},
         tree::FANOUT,
     },
@@ -24,9 +24,21 @@ pub enum TreeQuestion {
     /// Which of these roots are not its own.
     Compare(Vec<(TreeId, Summary)>),
     /// The branches of a tree.
-    Branches(TreeId),
+    Branches {
+        /// The tree.
+        tree: TreeId,
+        /// Of the briefs.
+        salt: u64,
+    },
     /// The leaves of some branches of a tree.
-    Leaves(TreeId, Vec<u8>),
+    Leaves {
+        /// The tree.
+        tree: TreeId,
+        /// The branches.
+        branches: Vec<u8>,
+        /// Of the briefs.
+        salt: u64,
+    },
     /// The keys in some leaves of a tree.
     Keys {
         /// The tree.
@@ -48,9 +60,9 @@ pub enum TreeAnswer {
     /// The trees whose roots are not the same.
     Differing(Vec<TreeId>),
     /// Those that hold something.
-    Branches(Vec<(u8, Summary)>),
+    Branches(Vec<(u8, Brief)>),
     /// Those that hold something.
-    Leaves(Vec<(Place, Summary)>),
+    Leaves(Vec<(Place, Brief)>),
     /// In the order of (token, key).
     Keys(Listing),
     /// In the order of the question; `None` for no record.
@@ -63,7 +75,7 @@ impl TreeQuestion {
         match self {
             Self::Roots(trees) => trees.iter().map(|tree| tree.partition).collect(),
             Self::Compare(roots) => roots.iter().map(|(tree, _)| tree.partition).collect(),
-            Self::Branches(tree) | Self::Leaves(tree, _) | Self::Keys { tree, .. } => {
+            Self::Branches { tree, .. } | Self::Leaves { tree, .. } | Self::Keys { tree, .. } => {
                 vec![tree.partition]
             }
             Self::Digests(_) => Vec::new(),
@@ -78,13 +90,15 @@ impl TreeQuestion {
                 put_tree(to, *tree);
                 to.put_u128_le(root.0);
             }),
-            Self::Branches(tree) => {
+            Self::Branches { tree, salt } => {
                 to.put_u8(2);
                 put_tree(&mut to, *tree);
+                to.put_u64_le(*salt);
             }
-            Self::Leaves(tree, branches) => {
+            Self::Leaves { tree, branches, salt } => {
                 list(&mut to, 3, branches, |to, branch| to.put_u8(*branch));
                 put_tree(&mut to, *tree);
+                to.put_u64_le(*salt);
             }
             Self::Keys { tree, leaves, after } => {
                 list(&mut to, 4, leaves, |to, place| put_place(to, *place));
@@ -106,10 +120,10 @@ impl TreeQuestion {
             1 => Self::Compare(take_list(from, ROOTS_MAX, |from| {
                 Ok((take_tree(from)?, take_summary(from)?))
             })?),
-            2 => Self::Branches(take_tree(from)?),
+            2 => Self::Branches { tree: take_tree(from)?, salt: take_salt(from)? },
             3 => {
                 let branches = take_list(from, BRANCHES_MAX, take_u8)?;
-                Self::Leaves(take_tree(from)?, branches)
+                Self::Leaves { tree: take_tree(from)?, branches, salt: take_salt(from)? }
             }
             4 => {
                 let leaves = take_list(from, LEAVES_MAX, take_place)?;
@@ -130,13 +144,13 @@ impl TreeAnswer {
         match self {
             Self::Roots(roots) => list(&mut to, 0, roots, |to, root| to.put_u128_le(root.0)),
             Self::Differing(trees) => list(&mut to, 1, trees, |to, tree| put_tree(to, *tree)),
-            Self::Branches(branches) => list(&mut to, 2, branches, |to, (branch, summary)| {
+            Self::Branches(branches) => list(&mut to, 2, branches, |to, (branch, brief)| {
                 to.put_u8(*branch);
-                to.put_u128_le(summary.0);
+                to.put_u32_le(brief.0);
             }),
-            Self::Leaves(leaves) => list(&mut to, 3, leaves, |to, (place, summary)| {
+            Self::Leaves(leaves) => list(&mut to, 3, leaves, |to, (place, brief)| {
                 put_place(to, *place);
-                to.put_u128_le(summary.0);
+                to.put_u32_le(brief.0);
             }),
             Self::Keys(listing) => {
                 list(&mut to, 4, &listing.keys, |to, (key, digest)| {
@@ -162,10 +176,10 @@ impl TreeAnswer {
             0 => Self::Roots(take_list(from, ROOTS_MAX, take_summary)?),
             1 => Self::Differing(take_list(from, ROOTS_MAX, take_tree)?),
             2 => Self::Branches(take_list(from, FANOUT.into(), |from| {
-                Ok((take_u8(from)?, take_summary(from)?))
+                Ok((take_u8(from)?, take_brief(from)?))
             })?),
             3 => Self::Leaves(take_list(from, LEAVES_ANSWERED_MAX, |from| {
-                Ok((take_place(from)?, take_summary(from)?))
+                Ok((take_place(from)?, take_brief(from)?))
             })?),
             4 => {
                 let keys = take_list(from, KEYS_MAX, |from| {
@@ -253,6 +267,14 @@ fn take_flag(from: &mut Bytes) -> Result<bool, MalformedFrame> {
 
 fn take_summary(from: &mut Bytes) -> Result<Summary, MalformedFrame> {
     take_u128(from).map(Summary)
+}
+
+fn take_brief(from: &mut Bytes) -> Result<Brief, MalformedFrame> {
+    from.try_get_u32_le().map(Brief).map_err(|_| cut_off())
+}
+
+fn take_salt(from: &mut Bytes) -> Result<u64, MalformedFrame> {
+    from.try_get_u64_le().map_err(|_| cut_off())
 }
 
 fn take_tree(from: &mut Bytes) -> Result<TreeId, MalformedFrame> {

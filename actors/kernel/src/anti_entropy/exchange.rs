@@ -14,7 +14,7 @@
 use core::{mem, time::Duration};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::tree::{FANOUT, Place, Summary, TreeId};
+use super::tree::{Brief, FANOUT, Place, Summary, TreeId};
 use crate::{
     causality::Digest, id::NodeId, key::Key, key::PartitionCount, machine::Machine, time::Instant,
 };
@@ -62,16 +62,16 @@ pub enum ExchangeEvent {
     /// The branches of the tree that was asked for.
     Branches {
         /// Here.
-        own: Vec<(u8, Summary)>,
+        own: Vec<(u8, Brief)>,
         /// There.
-        peer: Vec<(u8, Summary)>,
+        peer: Vec<(u8, Brief)>,
     },
     /// The leaves of the branches that were asked for.
     Leaves {
         /// Here.
-        own: Vec<(Place, Summary)>,
+        own: Vec<(Place, Brief)>,
         /// There.
-        peer: Vec<(Place, Summary)>,
+        peer: Vec<(Place, Brief)>,
     },
     /// The keys in the leaves that were asked for.
     Keys {
@@ -110,9 +110,21 @@ pub enum ExchangeEffect {
     /// Say which trees differ. Comes once, when all roots are compared.
     Compared(Vec<TreeId>),
     /// Get the branches of a tree, the peer's and then the own.
-    GetBranches(TreeId),
+    GetBranches {
+        /// The tree.
+        tree: TreeId,
+        /// Of the briefs.
+        salt: u64,
+    },
     /// Get the leaves of some branches of a tree, the peer's and then the own.
-    GetLeaves(TreeId, Vec<u8>),
+    GetLeaves {
+        /// The tree.
+        tree: TreeId,
+        /// The branches.
+        branches: Vec<u8>,
+        /// Of the briefs.
+        salt: u64,
+    },
     /// Get the keys in some leaves of a tree, the peer's and then the own.
     GetKeys {
         /// The tree.
@@ -215,11 +227,12 @@ impl Exchange {
     }
 
     /// Begins with the roots of all trees that both nodes are homes of, those first that are to be
-    /// mended first. What may be left of an earlier exchange is forgotten.
+    /// mended first; below them summaries are compared in brief, with a `salt` that no exchange
+    /// before had. What may be left of an earlier exchange is forgotten.
     pub fn start(
         &mut self,
         now: Instant,
-        partitions: PartitionCount,
+        (partitions, salt): (PartitionCount, u64),
         roots: Vec<(TreeId, Summary)>,
         effects: &mut Vec<ExchangeEffect>,
     ) {
@@ -227,7 +240,7 @@ impl Exchange {
         // this.
         let (paused, batches) = (self.paused, self.batches);
         *self = Self { paused, batches, ..Self::new(self.peer) };
-        (self.walk, self.heard) = (Some(Walk::new(partitions, roots)), now);
+        (self.walk, self.heard) = (Some(Walk::new((partitions, salt), roots)), now);
         self.proceed(now, effects);
     }
 

@@ -23,4 +23,4 @@ pub use budget::Budget;
 pub use exchange::Exchange;
 pub use ledger::{Ledger, Trust};
 pub use schedule::Schedule;
-pub use tree::{Place, Summary, Tree, TreeId, Trees};
+pub use tree::{Brief, Place, Summary, Tree, TreeId, Trees};

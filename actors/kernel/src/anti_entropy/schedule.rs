@@ -1,8 +1,8 @@
 //! When to compare with whom, and since when who differs.
 //!
-//! Every pair of nodes that share a tree compares all of them every ten seconds; at once when the
-//! other returns, when a partition is known to be dirty, and when the ring has changed; and again
-//! at once as long as something was mended, for until the roots are equal nobody knows what else
+//! Every pair of nodes that share a tree compares all of them every ten seconds; soon after the
+//! other has returned; at once when a partition is known to be dirty, and when the ring has changed;
+//! and again at once as long as something was mended, for until the roots are equal nobody knows what else
 //! there is. One exchange mends both sides, so the node with the smaller identity takes the lead,
 //! and the other one steps in if nothing has come for a while.
 
@@ -16,6 +16,9 @@ use crate::{id::NodeId, key::PartitionId, machine::Machine, time::Instant};
 pub const EVERY: Duration = Duration::from_secs(10);
 /// So much later the node that does not lead does it, if the other one has not.
 pub const LAG: Duration = Duration::from_secs(1);
+/// When a node that has returned is compared with, unless something is known to be dirty: first the
+/// hints that wait for it arrive. To compare before would find little but what is on its way.
+pub const AFTER_RETURN: Duration = Duration::from_millis(500);
 /// When an exchange that failed is begun again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Exchanges in a row, at most, before the next waits for its time: a peer that refuses what it is
@@ -231,7 +234,7 @@ impl Machine for Schedule {
         };
         match event {
             ScheduleEvent::PeerUp(peer) => {
-                let due = self.soon(now, peer);
+                let due = self.soon(now.after(AFTER_RETURN), peer);
                 if self.up.insert(peer)
                     && let Some(plan) = self.plans.get_mut(&peer)
                 {

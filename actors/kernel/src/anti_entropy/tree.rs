@@ -10,7 +10,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use crate::{
     causality::Digest,
@@ -48,10 +48,23 @@ impl Summary {
         Self(xxh3_128(&bytes))
     }
 
+    /// What of it travels, in an exchange that has drawn `salt`.
+    #[expect(clippy::cast_possible_truncation, reason = "a part of a hash")]
+    pub fn brief(self, salt: u64) -> Brief {
+        Brief(xxh3_64_with_seed(&self.0.to_be_bytes(), salt) as u32)
+    }
+
     fn toggle(&mut self, other: Self) {
         self.0 ^= other.0;
     }
 }
+
+/// A summary in 32 bits, for comparisons below the root: they make up most of what travels where
+/// few keys differ. Two summaries that differ have the same brief once in four thousand million
+/// times. Then what lies below is missed, but the roots still differ, and the next exchange has
+/// another salt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Brief(pub u32);
 
 impl fmt::Debug for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use henge_kernel::{
     anti_entropy::{
-        Summary, TreeId,
+        Brief, TreeId,
         exchange::{
             ExchangeEffect, ExchangeEvent, Listing, Report, SECOND_LOOK_AFTER, SILENCE_MAX,
             SUSPECTS_MAX,
@@ -50,6 +50,25 @@ fn what_either_side_lacks_comes_to_both() {
     assert_eq!(pair.own.get(&key(3)), Some(7));
     assert_eq!(pair.own.records, pair.peer.records);
     assert_eq!(pair.exchange(), complete(0, 0, 0, 0));
+}
+
+#[test]
+fn what_the_briefs_of_one_exchange_hide_the_next_one_finds() {
+    let mut pair = pair();
+    for index in 200..240 {
+        pair.own.merge(&key(index), 1);
+    }
+    // Half of all branches and leaves that differ look the same.
+    pair.brief_bits = 1;
+    let mut hidden = 0;
+    for salt in 0..40 {
+        pair.salt = salt;
+        let report = pair.exchange();
+        assert!(report.complete);
+        hidden += usize::from(report.trees > 0 && pair.own.records != pair.peer.records);
+    }
+    assert!(hidden > 0, "no brief was the same by chance");
+    assert_eq!(pair.own.records, pair.peer.records);
 }
 
 #[test]
@@ -169,7 +188,7 @@ fn an_answer_that_cannot_be_true_ends_the_exchange() {
         untrue(&mut pair, ExchangeEvent::Roots { differing });
     }
     // Branches that there are not, and one twice.
-    for peer in [vec![(200, Summary(1))], vec![(5, Summary(1)), (5, Summary(2))]] {
+    for peer in [vec![(200, Brief(1))], vec![(5, Brief(1)), (5, Brief(2))]] {
         let mut pair = pair();
         pair.start();
         pair.handle(ExchangeEvent::Roots { differing: vec![tree(3)] });

@@ -5,7 +5,8 @@ use henge_kernel::{
         Schedule, TreeId,
         exchange::Report,
         schedule::{
-            EVERY, LAG, RETRY_AFTER, ROUNDS_MAX, RUNNING_MAX, ScheduleEffect, ScheduleEvent,
+            AFTER_RETURN, EVERY, LAG, RETRY_AFTER, ROUNDS_MAX, RUNNING_MAX, ScheduleEffect,
+            ScheduleEvent,
         },
     },
     id::NodeId,
@@ -26,14 +27,17 @@ struct Plan {
 }
 
 impl Plan {
-    /// Of a ring in which all of `peers` share something with this node and are up.
+    /// Of a ring in which all of `peers` share something with this node and are up, when it is
+    /// time to compare with them.
     fn with(peers: &[NodeId]) -> Self {
         let now = Instant::from_micros(1_000_000_000);
         let mut plan = Self { machine: Schedule::new(NODE, EVERY), effects: Vec::new(), now };
         plan.handle(ScheduleEvent::RingChanged(peers.to_vec()));
         for peer in peers {
-            plan.handle(ScheduleEvent::PeerUp(*peer));
+            assert_eq!(plan.handle(ScheduleEvent::PeerUp(*peer)), [], "hints come first");
         }
+        plan.now = plan.now.after(AFTER_RETURN);
+        plan.machine.expire(plan.now, &mut plan.effects);
         plan
     }
 
@@ -80,7 +84,7 @@ fn clean(peer: NodeId, partition: u16) -> ScheduleEffect {
 }
 
 #[test]
-fn a_peer_that_returns_is_compared_with_at_once_by_the_one_that_leads() {
+fn a_peer_that_returned_is_compared_with_by_the_one_that_leads_after_its_hints() {
     let mut plan = Plan::with(&[LED]);
     assert_eq!(plan.effects, [start(LED, &[])]);
     let plan_of_led = Plan::with(&[LEADER]);
@@ -89,7 +93,9 @@ fn a_peer_that_returns_is_compared_with_at_once_by_the_one_that_leads() {
     plan.finished(LED, 0);
     plan.handle(ScheduleEvent::PeerDown(LED));
     assert_eq!(plan.machine.deadline(), None);
-    assert_eq!(plan.handle(ScheduleEvent::PeerUp(LED)), [start(LED, &[])]);
+    assert_eq!(plan.handle(ScheduleEvent::PeerUp(LED)), []);
+    assert_eq!(plan.due(), AFTER_RETURN);
+    assert_eq!(plan.wait(), [start(LED, &[])]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use henge_kernel::{
     anti_entropy::{
-        Exchange, Place, Summary, Tree, TreeId, Trees,
+        Brief, Exchange, Place, Summary, Tree, TreeId, Trees,
         exchange::{
             BRANCHES_MAX, ExchangeEffect, ExchangeEvent, KEYS_MAX, LEAVES_MAX, Listing, ROOTS_MAX,
             Report, SWAP_MAX, SWAPS_MAX,
@@ -103,6 +103,10 @@ pub struct Pair {
     pub messages: usize,
     /// Listings that went on where another one ended.
     pub continued: usize,
+    /// Of the next exchange's briefs.
+    pub salt: u64,
+    /// The bits of a brief that are compared; of fewer more are the same by chance.
+    pub brief_bits: u32,
 }
 
 impl Pair {
@@ -118,14 +122,16 @@ impl Pair {
             swapped: Vec::new(),
             messages: 0,
             continued: 0,
+            salt: 0,
+            brief_bits: u32::MAX,
         }
     }
 
     pub fn start(&mut self) {
         let mut effects = Vec::new();
         self.wanted.clear();
-        let partitions = self.own.partitions;
-        self.machine.start(self.now, partitions, self.own.roots(), &mut effects);
+        let chosen = (self.own.partitions, self.salt);
+        self.machine.start(self.now, chosen, self.own.roots(), &mut effects);
         self.take(effects);
     }
 
@@ -173,12 +179,13 @@ impl Pair {
                 let differing = roots.into_iter().filter(differs).map(|(id, _)| id).collect();
                 ExchangeEvent::Roots { differing }
             }
-            ExchangeEffect::GetBranches(tree) => {
-                let [own, peer] = [&self.own, &self.peer].map(|store| store.branches(tree));
+            ExchangeEffect::GetBranches { tree, salt } => {
+                let branches = |store: &Store| self.briefs(store.branches(tree), salt);
+                let [own, peer] = [&self.own, &self.peer].map(branches);
                 ExchangeEvent::Branches { own, peer }
             }
-            ExchangeEffect::GetLeaves(tree, branches) => {
-                let leaves = |store: &Store| store.leaves(tree, &branches);
+            ExchangeEffect::GetLeaves { tree, branches, salt } => {
+                let leaves = |store: &Store| self.briefs(store.leaves(tree, &branches), salt);
                 let [own, peer] = [&self.own, &self.peer].map(leaves);
                 ExchangeEvent::Leaves { own, peer }
             }
@@ -203,6 +210,12 @@ impl Pair {
             ExchangeEffect::Compared(_) | ExchangeEffect::Finish(_) => return,
         };
         self.handle(event);
+    }
+
+    fn briefs<I>(&self, summaries: Vec<(I, Summary)>, salt: u64) -> Vec<(I, Brief)> {
+        let bits = self.brief_bits;
+        let brief = |summary: Summary| Brief(summary.brief(salt).0 & bits);
+        summaries.into_iter().map(|(at, summary)| (at, brief(summary))).collect()
     }
 
     fn swap(&mut self, key: &Key) {
@@ -235,7 +248,7 @@ impl Pair {
 fn check_bounds(effect: &ExchangeEffect) {
     let (count, bound) = match effect {
         ExchangeEffect::CompareRoots(roots) => (roots.len(), ROOTS_MAX),
-        ExchangeEffect::GetLeaves(_, branches) => (branches.len(), BRANCHES_MAX),
+        ExchangeEffect::GetLeaves { branches, .. } => (branches.len(), BRANCHES_MAX),
         ExchangeEffect::GetKeys { leaves, .. } => (leaves.len(), LEAVES_MAX),
         ExchangeEffect::LookAgain(keys) => (keys.len(), KEYS_MAX),
         ExchangeEffect::Swap { keys, .. } => (keys.len(), SWAP_MAX),

@@ -6,7 +6,7 @@ use super::{
     BRANCHES_MAX, ExchangeEffect, ExchangeEvent, KEYS_MAX, LEAVES_MAX, Listing, ROOTS_MAX,
 };
 use crate::{
-    anti_entropy::tree::{FANOUT, Place, Summary, TreeId, differing},
+    anti_entropy::tree::{Brief, FANOUT, Place, Summary, TreeId, differing},
     causality::Digest,
     key::{Key, PartitionCount, Token},
 };
@@ -24,6 +24,8 @@ enum Asked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Walk {
     partitions: PartitionCount,
+    /// Of the briefs.
+    salt: u64,
     /// Roots to be compared.
     roots: VecDeque<(TreeId, Summary)>,
     /// Trees that were found to differ, until they are told of.
@@ -40,9 +42,13 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn new(partitions: PartitionCount, roots: Vec<(TreeId, Summary)>) -> Self {
+    pub(super) fn new(
+        (partitions, salt): (PartitionCount, u64),
+        roots: Vec<(TreeId, Summary)>,
+    ) -> Self {
         Self {
             partitions,
+            salt,
             roots: roots.into(),
             found: Some(Vec::new()),
             trees: VecDeque::new(),
@@ -77,7 +83,7 @@ impl Walk {
         self.tree = self.trees.pop_front();
         let tree = self.tree?;
         self.asked = Asked::Branches;
-        Some(ExchangeEffect::GetBranches(tree))
+        Some(ExchangeEffect::GetBranches { tree, salt: self.salt })
     }
 
     fn ask_leaves(&mut self) -> Option<ExchangeEffect> {
@@ -85,7 +91,7 @@ impl Walk {
         let count = self.branches.len().min(BRANCHES_MAX);
         let branches: Vec<_> = self.branches.drain(..count).collect();
         self.asked = Asked::Leaves(branches.clone());
-        Some(ExchangeEffect::GetLeaves(tree, branches))
+        Some(ExchangeEffect::GetLeaves { tree, branches, salt: self.salt })
     }
 
     fn ask_keys(&mut self) -> Option<ExchangeEffect> {
@@ -146,7 +152,7 @@ impl Walk {
         Some(Vec::new())
     }
 
-    fn take_branches(&mut self, own: &[(u8, Summary)], peer: &[(u8, Summary)]) -> Option<Vec<Key>> {
+    fn take_branches(&mut self, own: &[(u8, Brief)], peer: &[(u8, Brief)]) -> Option<Vec<Key>> {
         let sound = is_sorted(peer) && peer.iter().all(|(branch, _)| *branch < FANOUT);
         let branches = sound.then(|| differing(own, peer))?;
         // Of a sparse tree all keys below are asked for at once: most branches hold one.
@@ -161,11 +167,11 @@ impl Walk {
 
     fn take_leaves(
         &mut self,
-        own: &[(Place, Summary)],
-        peer: &[(Place, Summary)],
+        own: &[(Place, Brief)],
+        peer: &[(Place, Brief)],
         asked: &[u8],
     ) -> Option<Vec<Key>> {
-        let known = |(place, _): &(Place, Summary)| asked.contains(&place.branch());
+        let known = |(place, _): &(Place, Brief)| asked.contains(&place.branch());
         let sound = is_sorted(peer) && peer.iter().all(known);
         self.leaves.extend(sound.then(|| differing(own, peer))?);
         Some(Vec::new())
