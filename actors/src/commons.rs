@@ -6,7 +6,6 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
-use dashmap::DashMap;
 use henge_kernel::{
     causality::ContextKey,
     id::{ClusterId, Incarnation, NodeId},
@@ -32,6 +31,10 @@ use crate::{
     view::{ClusterView, Published},
     wire::{Hello, PROTOCOL_MAX, PROTOCOL_MIN},
 };
+
+/// Looked up by key and never walked, whose order nobody determines.
+#[expect(clippy::disallowed_types, reason = "read by all shards for every request")]
+pub type Table<K, V> = dashmap::DashMap<K, V>;
 
 /// Shared by all shards of one node.
 pub struct Commons {
@@ -66,9 +69,9 @@ pub struct Commons {
     /// Who is up.
     pub members: Published<MemberView>,
     /// How many shards each peer has, once a handshake told.
-    pub peer_shards: DashMap<NodeId, u16>,
+    pub peer_shards: Table<NodeId, u16>,
     /// Which shards of a peer met which of ours: node, shard here, shard there.
-    pub met: DashMap<(NodeId, u16, u16), ()>,
+    pub met: Table<(NodeId, u16, u16), ()>,
     /// One door a shard.
     pub doors: Vec<Arc<Admission>>,
     /// The actors that others reach, once they are started.
@@ -156,8 +159,8 @@ impl Commons {
             read_repairs: RepairCounts::default(),
             scrub: ScrubCounts::default(),
             members: Published::new(members),
-            peer_shards: DashMap::new(),
-            met: DashMap::new(),
+            peer_shards: Table::new(),
+            met: Table::new(),
             doors: (0..shards).map(|_| Admission::new(requests, bytes)).collect(),
             fronts: OnceLock::new(),
             storages: OnceLock::new(),

@@ -4,8 +4,9 @@
 //! the one file that reads a clock or draws entropy.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::SystemTime,
@@ -203,19 +204,21 @@ impl Clock for SimulatedClock {
 #[derive(Debug)]
 pub struct SeededEntropy {
     seed: u64,
-    streams: dashmap::DashMap<&'static str, u64>,
+    streams: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl SeededEntropy {
     /// A source that `seed` decides.
     pub fn new(seed: u64) -> Self {
-        Self { seed, streams: dashmap::DashMap::new() }
+        Self { seed, streams: Mutex::default() }
     }
 }
 
 impl Entropy for SeededEntropy {
     fn draw(&self, purpose: &'static str) -> u64 {
-        let mut drawn = self.streams.entry(purpose).or_insert(0);
+        // Whoever panicked elsewhere left a count that is whole.
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let drawn = streams.entry(purpose).or_insert(0);
         *drawn += 1;
         let mut input = [0; 16];
         input[..8].copy_from_slice(&self.seed.to_le_bytes());

@@ -22,7 +22,8 @@ use henge_actors::simulation::Fault;
                   henge simulate --seed 1\n  \
                   henge simulate --seeds 300 --kept\n  \
                   henge simulate --seed 7 --without crash --without bit-rot\n  \
-                  henge simulate --options simulated/seed-7.json"
+                  henge simulate --options data/simulated/seed-7.json\n  \
+                  henge simulate --seeds 200 --defects"
 )]
 pub struct SimulateArgs {
     /// The first seed [default: a fresh one]
@@ -41,7 +42,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "KIND")]
     pub without: Vec<Fault>,
     /// Where histories of red seeds are written
-    #[arg(long, value_name = "DIR", default_value = "simulated")]
+    #[arg(long, value_name = "DIR", default_value = "data/simulated")]
     pub dir: PathBuf,
     /// How many seeds run at a time [default: as many as there are cores]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u8).range(1..))]

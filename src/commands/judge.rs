@@ -42,7 +42,7 @@ pub(super) fn told(verdict: &Verdict, show: usize) -> String {
     let kinds = verdict.kinds();
     if !kinds.is_empty() {
         let kinds = kinds.iter().map(|(kind, times)| format!("{times} {}", kind.as_str()));
-        text += &format!(": {}", kinds.collect::<Vec<_>>().join(", "));
+        let _ = write!(text, ": {}", kinds.collect::<Vec<_>>().join(", "));
     }
     text += "\n";
     for violation in verdict.violations.iter().take(show) {

@@ -52,6 +52,14 @@ fn what_a_run_must_have_tried_can_be_asked_for() {
     assert!(run.text().contains("no crash happened"), "{run:?}");
 }
 
+/// With the feature `planted-defects` the name is unknown, without it all are.
+#[test]
+fn a_mistake_that_cannot_be_planted_is_refused() {
+    let mut command = bare();
+    command.args(["simulate", "--defects", "forgetful"]);
+    feed(command, b"").ends(2);
+}
+
 #[test]
 fn what_is_no_history_is_refused_by_its_line() {
     judge(&[META, PUT, "{}"], &[]).fails(2, "line 3: missing field `ev`", "simulate");

@@ -11,6 +11,7 @@
 //! | `bench.rs` | the bench measures what it says |
 //! | `judge.rs` | verdicts, their exit codes, and what is no history |
 //! | `torture.rs` | processes that are mistreated, judged, and gone in every case |
+//! | `simulate.rs` | a seed is judged, and is the same run in every process |
 //! | `local.rs` | what demo, serve and tls tell and leave behind |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
@@ -28,6 +29,7 @@ mod local;
 mod refusals;
 mod screens;
 mod siblings;
+mod simulate;
 mod torture;
 
 use std::{

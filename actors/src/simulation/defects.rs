@@ -1,7 +1,7 @@
 //! How soon the simulation finds mistakes on purpose: see [`henge_kernel::planted`].
 
+use henge_kernel::planted::plant;
 pub use henge_kernel::planted::{AVAILABLE as CAN_BE_PLANTED, Defect};
-use henge_kernel::planted::{AVAILABLE, plant};
 
 use super::{Options, checkers::Verdict, run, scenarios};
 
@@ -17,8 +17,14 @@ pub struct Found {
 }
 
 /// Runs `act` with a defect planted on this thread.
+///
+/// # Panics
+///
+/// Without the feature `planted-defects`.
 pub fn with<T>(defect: Defect, act: impl FnOnce() -> T) -> T {
-    assert!(AVAILABLE, "built without the feature planted-defects");
+    if !CAN_BE_PLANTED {
+        unreachable!("built without the feature planted-defects");
+    }
     plant(Some(defect));
     let done = act();
     plant(None);
@@ -32,18 +38,38 @@ pub fn with<T>(defect: Defect, act: impl FnOnce() -> T) -> T {
 ///
 /// Without the feature `planted-defects`.
 pub fn find(defect: Defect, first: u64, seeds_max: u64) -> Option<Found> {
-    let scenario = scenarios::of(defect);
-    let name = scenario.map(|scenario| scenario.name);
+    match scenarios::of(defect) {
+        Some(scenario) => {
+            let play = |seed| seen(&scenario.play(seed).verdict, &[]);
+            look(defect, (first, seeds_max), Some(scenario.name), play)
+        }
+        None => find_by_chance(defect, first, seeds_max),
+    }
+}
+
+/// Looks for a planted defect in what happens in up to `seeds_max` seeds from `first` on.
+///
+/// # Panics
+///
+/// Without the feature `planted-defects`.
+pub fn find_by_chance(defect: Defect, first: u64, seeds_max: u64) -> Option<Found> {
+    look(defect, (first, seeds_max), None, |seed| {
+        let report = run(&Options::draw(seed));
+        seen(&report.verdict, &report.problems)
+    })
+}
+
+fn look(
+    defect: Defect,
+    (first, seeds_max): (u64, u64),
+    scenario: Option<&'static str>,
+    play: impl Fn(u64) -> Option<String>,
+) -> Option<Found> {
     (1..=seeds_max).find_map(|seeds| {
         let seed = first + seeds - 1;
-        let seen = with(defect, || match scenario {
-            Some(scenario) => seen(&scenario.play(seed).verdict, &[]),
-            None => {
-                let report = run(&Options::draw(seed));
-                seen(&report.verdict, &report.problems)
-            }
-        });
-        seen.map(|seen| Found { seeds, scenario: name, seen })
+        let seen = with(defect, || play(seed))?;
+        // What is red without it proves nothing.
+        play(seed).is_none().then_some(Found { seeds, scenario, seen })
     })
 }
 

@@ -181,9 +181,9 @@ impl Options {
             keys: usize::try_from(1 + draws.skewed("keys", 0..=39)).unwrap_or(1),
             value_bytes: usize::try_from(draws.skewed("value bytes", 16..=4_000)).unwrap_or(16),
             clients: usize::try_from(draws.within("clients", 2..=8)).unwrap_or(2),
-            pause_ms: draws.within("pause", 20..=100),
+            pause_ms: draws.within("pause", 8..=60),
             bursts: usize::try_from(draws.within("bursts", 1..=3)).unwrap_or(1),
-            burst_ms: draws.within("burst ms", 5_000..=15_000),
+            burst_ms: draws.within("burst ms", 4_000..=10_000),
             mix: Mix::draw(&draws),
             tuning: Tuning::draw(&draws),
         };

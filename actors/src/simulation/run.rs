@@ -158,7 +158,9 @@ fn meta(options: &Options) -> Meta {
     Meta {
         seed: Some(options.seed),
         quorum: Quorum::Sloppy,
-        converge_ms: Some(CONVERGE_MS),
+        // A node that was started anew does not drop what it had promised to: the next regular
+        // comparison makes up for that.
+        converge_ms: Some(CONVERGE_MS + options.tuning.anti_entropy_ms),
         skew_ms: (!bent).then_some(0),
         ..Meta::new("simulation")
     }
@@ -329,13 +331,17 @@ impl Stage {
         if !self.until_ready().await {
             return false;
         }
-        let began = Instant::now();
+        let (began, mut told) = (Instant::now(), String::new());
         loop {
             sleep(LOOK).await;
             // A site that was armed before may have been reached since; an actor that fell before
             // may have been given up now.
             self.atlas.tend(&mut self.world).await;
             let Some(why) = self.unequal().await else { return true };
+            if told != why {
+                self.book.note(why.clone());
+                told.clone_from(&why);
+            }
             if began.elapsed() > PATIENCE {
                 self.atlas
                     .problems

@@ -28,8 +28,11 @@ pub struct WorldPlan {
     /// How good the network is.
     pub profile: NetworkProfile,
     /// What a node is told beyond that.
-    pub adjust: Rc<dyn Fn(&str, &mut Settings)>,
+    pub adjust: Rc<Adjust>,
 }
+
+/// Changes the settings of a node of that name.
+pub type Adjust = dyn Fn(&str, &mut Settings);
 
 /// The cluster. What a node writes survives on its disk; its clock goes on while it is down.
 pub struct World {

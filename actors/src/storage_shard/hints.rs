@@ -92,7 +92,9 @@ impl StorageShard {
             unwritten.iter().filter_map(|waiting| waiting.released).collect();
         let Some(queue) = self.shard.handoff() else { return };
         if self.engine.poisoned().is_none() {
-            homes.into_iter().for_each(|home| queue.tell(HintUnreleased { home }));
+            for home in homes {
+                queue.tell(HintUnreleased { home });
+            }
         }
     }
 

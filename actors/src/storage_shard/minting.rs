@@ -67,7 +67,9 @@ impl StorageShard {
         let answer = PeerReply::Minted(Box::new(Minted { written, record, encoded, generation }));
         if planted(Defect::DotBeforeWrite) {
             reply.answer(answer);
-            waiting.into_iter().for_each(|waiting| self.enqueue(waiting, None));
+            if let Some(waiting) = waiting {
+                self.enqueue(waiting, None);
+            }
         } else if let Some(waiting) = waiting {
             let answer = Answer { to: reply, says: answer, durable: false };
             self.enqueue(waiting, Some(answer));

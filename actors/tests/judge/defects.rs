@@ -2,7 +2,7 @@
 
 use henge_actors::simulation::{
     checkers::Outcome,
-    defects::{Defect, find, with},
+    defects::{Defect, find},
     scenarios::{Scenario, Told, of},
 };
 

@@ -42,7 +42,9 @@ fn what_is_recorded_is_read_back() {
     let events = model::run(7, &model::Options::default());
     assert_eq!(read(written(&events).as_bytes()).unwrap(), events);
     let mut recorder = Recorder::keeping();
-    events.iter().for_each(|event| recorder.record(event.clone()).unwrap());
+    for event in &events {
+        recorder.record(event.clone()).unwrap();
+    }
     assert_eq!(recorder.finish().unwrap(), events);
 }
 
@@ -149,11 +151,11 @@ fn what_contradicts_the_lines_before_it_is_refused() {
 
 #[test]
 fn a_retry_shares_value_write_id_and_context() {
-    let first = PUT.replace("}", r#","wid":"1"}"#);
+    let first = PUT.replace('}', r#","wid":"1"}"#);
     let again = first.replace("\"p\"", "\"q\"");
     let lines = [META, &first, OK, &again].join("\n");
     assert_eq!(read_history(lines.as_bytes()).unwrap().operations.len(), 2);
-    let with_context = again.replace("}", r#","ctx":["p"]}"#);
+    let with_context = again.replace('}', r#","ctx":["p"]}"#);
     refused(&[META, &first, OK, &with_context], 4, "another context");
     refused(&[META, &first, OK, &again.replace("\"1\"", "\"2\"")], 4, "no retry");
 }

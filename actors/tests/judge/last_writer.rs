@@ -21,7 +21,7 @@ fn a_concurrent_write_may_win() {
     story.put("y", &[]);
     story.get("g", &["x"]);
     story.last(&["x"]);
-    story.is_valid();
+    story.keeps_all();
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_key_is_empty_only_after_what_may_have_ended_it() {
         story.last(&[]);
         story
     };
-    story(true).is_valid();
+    story(true).keeps_all();
     story(false).breaks(&[Broken::Lost, Broken::StaleStrict]);
 }
 

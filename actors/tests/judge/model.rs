@@ -15,6 +15,7 @@ const NODES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const HOMES: usize = 3;
 
 /// What the clients do.
+#[expect(clippy::struct_excessive_bools, reason = "choices, not states")]
 #[derive(Clone, Debug)]
 pub struct Options {
     pub keys: usize,
@@ -305,7 +306,9 @@ impl Run<'_> {
 
     fn read(&mut self, key: usize, nodes: &[usize]) -> (Answered, Context) {
         let mut record = Record::default();
-        nodes.iter().for_each(|node| record.merge(&self.records[key][*node], self.options.lww));
+        for node in nodes {
+            record.merge(&self.records[key][*node], self.options.lww);
+        }
         let now = self.now;
         let (vals, dots): (Vec<_>, Vec<_>) = record.values(now).into_iter().unzip();
         let ended = record
@@ -403,16 +406,16 @@ impl Run<'_> {
 
     fn dump(&mut self, round: u32) {
         for key in 0..self.options.keys {
-            for node in 0..NODES.len() {
+            for (place, node) in NODES.iter().enumerate() {
                 let t = self.at();
-                let record = &self.records[key][node];
+                let record = &self.records[key][place];
                 let vals = record.values(self.now).into_iter().map(|(name, _)| name).collect();
                 let dots =
                     record.versions.iter().map(|(dot, one)| (dot.to_string(), one.name.clone()));
                 self.events.push(Event::Replica(Dump {
                     t,
                     round,
-                    node: NODES[node].to_owned(),
+                    node: (*node).to_owned(),
                     key: format!("k{key}"),
                     vals,
                     homes: NODES[..HOMES].iter().map(|home| (*home).to_owned()).collect(),

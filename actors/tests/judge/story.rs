@@ -16,6 +16,7 @@ pub struct Story {
 }
 
 /// How a request ends.
+#[derive(Clone, Copy)]
 pub enum End<'a> {
     Ok,
     Info(&'a str),
@@ -42,8 +43,7 @@ impl Story {
 
     pub fn invoke(&mut self, id: &str, op: Kind, ctx: &[&str], change: impl FnOnce(&mut Invoke)) {
         let mut invoke = Invoke::new(self.tick(), id, op, "k");
-        invoke.c = "c".to_owned();
-        invoke.node = "a".to_owned();
+        (invoke.c, invoke.node) = ("c".to_owned(), "a".to_owned());
         invoke.ctx = ctx.iter().map(|id| (*id).to_owned()).collect();
         invoke.val = (op == Kind::Put).then(|| id.to_owned());
         change(&mut invoke);
@@ -124,7 +124,7 @@ impl Story {
     }
 
     #[track_caller]
-    pub fn is_valid(self) {
+    pub fn keeps_all(self) {
         let verdict = self.judge();
         assert!(verdict.violations.is_empty() && verdict.unknown.is_empty(), "{verdict:#?}");
     }

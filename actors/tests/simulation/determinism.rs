@@ -15,6 +15,7 @@ fn the_same_seed_is_the_same_run() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "threads that share nothing")]
 fn the_same_seed_is_the_same_run_on_another_thread_beside_others() {
     let alone: Vec<u64> = (20..24).map(|seed| run(&short(seed)).trace).collect();
     let beside: Vec<_> =

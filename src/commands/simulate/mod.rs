@@ -64,12 +64,11 @@ fn runs(args: &SimulateArgs) -> Result<Vec<Options>, Failure> {
     if args.kept {
         runs.extend(kept::all().into_iter().map(|kept| kept.options));
     }
-    match &args.options {
-        Some(file) => runs.push(read(file)?),
-        None => {
-            let first = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
-            runs.extend((0..args.seeds).map(|more| Options::draw(first.wrapping_add(more))));
-        }
+    if let Some(file) = &args.options {
+        runs.push(read(file)?);
+    } else {
+        let first = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
+        runs.extend((0..args.seeds).map(|more| Options::draw(first.wrapping_add(more))));
     }
     for options in &mut runs {
         options.faults.retain(|fault| !args.without.contains(fault));

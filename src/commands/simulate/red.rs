@@ -18,6 +18,9 @@ use crate::cli::SimulateArgs;
 /// How many lines of what happened are shown.
 const LINES_MAX: usize = 60;
 
+/// How much of what was broken is told.
+const BROKEN_MAX: usize = 5;
+
 /// A red run, as programs get it.
 #[derive(Debug, Serialize)]
 pub struct Story {
@@ -77,19 +80,19 @@ impl Story {
     fn told(&self, report: &Report) -> String {
         let Self { seed, broken, replay, history } = self;
         let mut text = format!("\nseed {seed} is red\n");
-        for one in broken.iter().take(5) {
-            text += &format!("  {one}\n");
+        for one in broken.iter().take(BROKEN_MAX) {
+            text.extend(["  ", one, "\n"]);
         }
-        if broken.len() > 5 {
-            text += &format!("  and {} more\n", broken.len() - 5);
+        if broken.len() > BROKEN_MAX {
+            text.extend(["  and ", &(broken.len() - BROKEN_MAX).to_string(), " more\n"]);
         }
         let options = serde_json::to_string(&report.options).unwrap_or_default();
-        text += &format!("\n  as small as it gets: {options}\n\n");
+        text.extend(["\n  as small as it gets: ", &options, "\n\n"]);
         for line in timeline(&report.events, report.verdict.violations.first(), LINES_MAX) {
-            text += &line;
-            text.push('\n');
+            text.extend([&line, "\n"]);
         }
-        text += &format!("\n  history   {}\n  replay    {replay}\n", history.display());
+        let history = history.display().to_string();
+        text.extend(["\n  history   ", &history, "\n  replay    ", replay, "\n"]);
         text
     }
 }

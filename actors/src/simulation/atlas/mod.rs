@@ -28,7 +28,7 @@ use super::{
     workload::Doors,
     world::NAMES,
 };
-use crate::{NodeHandle, storage::disk_simulated::Faults};
+use crate::{NodeHandle, settings::ShardCount, storage::disk_simulated::Faults};
 
 /// What ends a fault.
 #[derive(Clone, Copy, Debug)]
@@ -217,8 +217,8 @@ impl Atlas {
         }
         self.busy.insert(node);
         let is_down = !world.runs(node) || fault == Fault::Pause;
-        note = format!("{node} {note}").trim_end().to_owned();
-        self.count(fault, if is_down { &down } else { &[] }, note);
+        let note = format!("{node} {note}");
+        self.count(fault, if is_down { &down } else { &[] }, note.trim_end().to_owned());
         true
     }
 
@@ -278,7 +278,7 @@ impl Atlas {
             NAMES[..self.options.nodes].iter().copied().filter(|node| world.runs(node)).collect();
         let Some(node) = self.choose(&running) else { return false };
         let actor = NodeHandle::ACTORS[self.rng.usize(..NodeHandle::ACTORS.len())];
-        let shards = world.node(node).settings().node.shards.map_or(1, |count| count.get());
+        let shards = world.node(node).settings().node.shards.map_or(1, ShardCount::get);
         let shard = usize::from(self.rng.u16(..shards));
         world.node(node).plant_panic(actor, shard);
         self.count(Fault::Panic, &[], format!("{actor} of {node}, shard {shard}"));

@@ -43,23 +43,32 @@ impl Atlas {
         self.rng.shuffle(&mut nodes);
         let count = nodes.len();
         let both = |one: &str, other: &str| world.network.cut(&name(one), &name(other));
+        let split = |one: &[&str], other: &[&str]| {
+            for a in one {
+                for b in other {
+                    both(a, b);
+                }
+            }
+        };
         let note = match fault {
             Fault::OneWay => {
                 world.network.cut_one_way(&name(nodes[0]), &name(nodes[1]));
                 format!("{} -> {}", nodes[0], nodes[1])
             }
             Fault::Isolation => {
-                nodes[1..].iter().for_each(|other| both(nodes[0], other));
+                for other in &nodes[1..] {
+                    both(nodes[0], other);
+                }
                 nodes[0].to_owned()
             }
             Fault::Halves => {
                 let (one, other) = nodes.split_at(self.rng.usize(1..count));
-                one.iter().for_each(|a| other.iter().for_each(|b| both(a, b)));
+                split(one, other);
                 format!("{} / {}", one.join(" "), other.join(" "))
             }
             Fault::Bridge => {
                 let (one, other) = nodes[1..].split_at(count / 2);
-                one.iter().for_each(|a| other.iter().for_each(|b| both(a, b)));
+                split(one, other);
                 format!("{} / {} / {}", one.join(" "), nodes[0], other.join(" "))
             }
             _ => {

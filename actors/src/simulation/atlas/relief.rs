@@ -48,9 +48,8 @@ impl Atlas {
     /// What was to end a fault of a node's is moot: it ended.
     fn forget(&mut self, node: &str) {
         self.reliefs.retain(|(_, relief)| match relief {
-            Relief::Heal | Relief::SpeedUp => true,
-            // The room of its disk outlasts its process.
-            Relief::MakeRoom(_) => true,
+            // The room of a disk outlasts its process.
+            Relief::Heal | Relief::SpeedUp | Relief::MakeRoom(_) => true,
             Relief::Start(of, _) | Relief::Resume(of) | Relief::Replace(of) | Relief::Sync(of) => {
                 *of != node
             }
@@ -108,11 +107,20 @@ impl Atlas {
                 self.count(Fault::CrashAtSite, &[node], format!("{node} AtRestart"));
                 self.end_later(Relief::Start(node, None));
             }
+            // A node needs room to start.
+            Err(NotStarted::Refused(_)) if self.is_full(node) => {
+                self.end_later(Relief::Start(node, None));
+            }
             Err(NotStarted::Refused(error)) => {
                 self.problems.push(format!("does not start: {node}, {error}"));
                 self.end_later(Relief::Start(node, None));
             }
         }
+    }
+
+    fn is_full(&self, node: &str) -> bool {
+        let room = |relief: &Relief| matches!(relief, Relief::MakeRoom(of) if *of == node);
+        self.reliefs.iter().any(|(_, relief)| room(relief))
     }
 
     /// Ends all faults, now.

@@ -1,4 +1,5 @@
 //! All that is known of one key.
+#![expect(clippy::disallowed_types, reason = "looked up by key, and never walked")]
 
 use std::collections::HashMap;
 
@@ -21,12 +22,12 @@ impl Names {
         }
         Self { operations }
     }
+}
 
-    /// A key as people know it.
-    pub(super) fn key(&self, history: &History, key: usize) -> String {
-        let (bucket, key) = &history.keys[key];
-        key_name(bucket, key)
-    }
+/// A key as people know it.
+pub(super) fn key_text(history: &History, key: usize) -> String {
+    let (bucket, key) = &history.keys[key];
+    key_name(bucket, key)
 }
 
 pub(super) fn key_name(bucket: &str, key: &str) -> String {
@@ -123,7 +124,7 @@ impl<'a> Account<'a> {
         let mut account = Self {
             history,
             rules: history.rules(&history.keys[key].0),
-            name: names.key(history, key),
+            name: key_text(history, key),
             operations,
             writes: Vec::new(),
             by_name: HashMap::new(),
@@ -219,7 +220,9 @@ impl<'a> Account<'a> {
     /// All that versions cover.
     pub(super) fn cover_of(&self, sights: &[Sight]) -> Bits {
         let mut covered = Bits::default();
-        sights.iter().for_each(|sight| self.cover(*sight, &mut covered));
+        for sight in sights {
+            self.cover(*sight, &mut covered);
+        }
         covered
     }
 
@@ -235,16 +238,6 @@ impl<'a> Account<'a> {
         self.writes.iter().filter(ends).collect()
     }
 
-    /// What need not be there because of them.
-    pub(super) fn excused_by(&self, ends: &[&Write<'a>]) -> Bits {
-        let mut excused = Bits::default();
-        for end in ends {
-            excused.unite(&end.past);
-            excused.insert(end.bit);
-        }
-        excused
-    }
-
     /// Whether, where the last writer wins, a put may have lost to what is shown, or, if nothing
     /// is, to what may have ended the key. Of an end that the put had seen, a twin may have won,
     /// which nobody shows: any end will do.
@@ -253,4 +246,14 @@ impl<'a> Account<'a> {
         let seen = |sight: &Sight| sight.version.is_some_and(|version| past.contains(version));
         if shown.is_empty() { !ends.is_empty() } else { !shown.iter().all(seen) }
     }
+}
+
+/// What need not be there because of these ends.
+pub(super) fn excused_by(ends: &[&Write<'_>]) -> Bits {
+    let mut excused = Bits::default();
+    for end in ends {
+        excused.unite(&end.past);
+        excused.insert(end.bit);
+    }
+    excused
 }

@@ -51,7 +51,9 @@ mod tests {
 
     fn bits(of: &BTreeSet<usize>) -> Bits {
         let mut bits = Bits::default();
-        of.iter().for_each(|bit| bits.insert(*bit));
+        for bit in of {
+            bits.insert(*bit);
+        }
         bits
     }
 

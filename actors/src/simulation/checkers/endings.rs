@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    account::{Account, Sight, Write},
+    account::{Account, Sight, Write, excused_by},
     bits::Bits,
     verdict::{Verdict, ViolationKind},
 };
@@ -56,7 +56,7 @@ impl<'a> Ending<'a> {
             }
         }
         let ends = account.ends(self.at);
-        let excused = account.excused_by(&ends);
+        let excused = excused_by(&ends);
         let covered = account.cover_of(&self.sights);
         for bit in acked.without(&[&covered, &excused]) {
             if account.rules.lww && account.may_have_lost(bit, &self.sights, &ends) {

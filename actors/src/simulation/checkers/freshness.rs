@@ -1,7 +1,7 @@
 //! Gets of overlapping quorums see every write that was acknowledged before they began.
 
 use super::{
-    account::{Account, Sight, Write},
+    account::{Account, Sight, Write, excused_by},
     bits::Bits,
     verdict::{Verdict, ViolationKind},
 };
@@ -135,7 +135,7 @@ impl<'a> Sweep<'a> {
         };
         let sent = |write: &&Write<'_>| write.first().line < line;
         let ends: Vec<&Write<'_>> = account.ends(answer.t).into_iter().filter(sent).collect();
-        let excused = account.excused_by(&ends);
+        let excused = excused_by(&ends);
         missed.retain(|bit| !excused.contains(*bit));
         if account.rules.lww {
             missed.retain(|bit| !account.may_have_lost(*bit, sights, &ends));

@@ -53,7 +53,7 @@ mod verdict;
 pub use verdict::{Counts, Outcome, Verdict, Violation, ViolationKind};
 
 use super::history::History;
-use account::{Account, Names};
+use account::{Account, Names, key_text};
 
 /// Judges a run by what its meta line promises.
 pub fn judge(history: &History) -> Verdict {
@@ -61,7 +61,7 @@ pub fn judge(history: &History) -> Verdict {
     let mut verdict = Verdict::of(history);
     for key in 0..history.keys.len() {
         let Some(account) = Account::open(history, &names, key) else {
-            let why = format!("{} was written too often to be judged", names.key(history, key));
+            let why = format!("{} was written too often to be judged", key_text(history, key));
             verdict.unknown.push(why);
             continue;
         };

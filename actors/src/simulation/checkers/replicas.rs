@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    account::{Account, Names, key_name},
+    account::{Account, Names, excused_by, key_name, key_text},
     bits::Bits,
     verdict::{Verdict, ViolationKind},
 };
@@ -61,8 +61,7 @@ fn one_dot_one_value(history: &History, verdict: &mut Verdict) {
             let first = *values.entry(dot).or_insert(value);
             if first != value && told.insert(dot) {
                 let detail = format!("{dot} names {first} and {value}");
-                let (bucket, key) = &history.keys[operation.key];
-                let key = Some(key_name(bucket, key));
+                let key = Some(key_text(history, operation.key));
                 verdict.accuse(ViolationKind::DotReused, key, detail, [line]);
             }
         }
@@ -78,14 +77,16 @@ fn hints_left(history: &History, verdict: &mut Verdict) {
     }
 }
 
-/// The homes of a key that differ in a round, or were not asked.
+/// Why the homes of a key are not equal in a round, if so: what is not known is not equal.
 fn differ(nodes: &BTreeMap<&str, &Dump>) -> Option<String> {
     let homes = nodes.values().next().map(|dump| &dump.homes)?;
-    let held = |home: &String| {
-        nodes.get(home.as_str()).map(|dump| (dump.digest.as_deref(), &dump.dots, &dump.vals))
-    };
+    let held =
+        |home: &String| nodes.get(home.as_str()).map(|dump| (dump.digest.as_deref(), &dump.dots));
+    if let Some(silent) = homes.iter().find(|home| held(home).is_none()) {
+        return Some(format!("{silent} did not tell what it holds"));
+    }
     let first = held(homes.first()?);
-    let other = homes.iter().find(|home| held(home).is_none() || held(home) != first)?;
+    let other = homes.iter().find(|home| held(home) != first)?;
     Some(format!("{} and {other} do not hold the same", homes[0]))
 }
 
@@ -143,7 +144,7 @@ fn kept(
         let held = nodes.values().flat_map(|dump| &dump.vals);
         let held: Vec<_> = held.filter_map(|val| account.sight(val, None)).collect();
         let mut covered = account.cover_of(&held);
-        covered.unite(&account.excused_by(&account.ends(Moment(u64::MAX))));
+        covered.unite(&excused_by(&account.ends(Moment(u64::MAX))));
         missing(&account, copies.iter().filter(asked), &covered, verdict);
     }
 }

@@ -1,7 +1,7 @@
 //! Whether requests were served: availability, errors that say something, access.
 
 use super::{
-    account::key_name,
+    account::key_text,
     verdict::{Verdict, ViolationKind},
 };
 use crate::simulation::history::{
@@ -68,8 +68,7 @@ fn error(operation: &Operation) -> Option<(usize, &Unanswered)> {
 }
 
 fn errors(history: &History, operation: &Operation, verdict: &mut Verdict) {
-    let (bucket, key) = &history.keys[operation.key];
-    let key = || Some(key_name(bucket, key));
+    let key = || Some(key_text(history, operation.key));
     if let (Some((line, _)), Some(cred)) = (operation.answer(), &operation.invoke.cred) {
         let detail =
             format!("{} was served in spite of its credentials: {cred}", operation.invoke.id);

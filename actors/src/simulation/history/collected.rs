@@ -1,4 +1,5 @@
 //! A history as a whole: operations with their outcomes, and the rest by kind.
+#![expect(clippy::disallowed_types, reason = "looked up by key, and never walked")]
 
 use std::collections::{BTreeMap, HashMap};
 

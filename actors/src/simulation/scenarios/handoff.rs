@@ -1,19 +1,12 @@
 //! What is kept for homes that are away. One node stands in for all three of them.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use henge_kernel::{coordination::PutOptions, planted::Defect};
 
 use super::{Scenario, Scene, Stage, Story, Stuck};
-use crate::simulation::CONVERGE_MS;
 
-const FOUR: Stage = Stage {
-    nodes: 4,
-    lww: false,
-    converge_ms: CONVERGE_MS,
-    sync_interval: Duration::from_millis(100),
-    anti_entropy: Duration::from_secs(3),
-};
+const FOUR: Stage = Stage::of(4);
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
@@ -95,7 +88,7 @@ fn no_room_at_home(scene: &mut Scene) -> Story<'_> {
         }
         scene.world.network.heal_all();
         for home in &homes {
-            scene.until_seen(&[keeper.clone()], home, "up").await?;
+            scene.until_seen(slice::from_ref(&keeper), home, "up").await?;
         }
         scene.pass(5_000).await;
         scene.end(0).await
@@ -111,7 +104,7 @@ fn changed_on_its_way(scene: &mut Scene) -> Story<'_> {
         }
         scene.world.network.heal_all();
         for home in &homes {
-            scene.until_seen(&[keeper.clone()], home, "up").await?;
+            scene.until_seen(slice::from_ref(&keeper), home, "up").await?;
         }
         scene.pass(5_000).await;
         // The homes take it now, and do not say so before they have synced it.

@@ -8,33 +8,27 @@ use henge_kernel::{
 };
 
 use super::{Scenario, Scene, Stage, Story};
-use crate::simulation::{CONVERGE_MS, world::name};
+use crate::simulation::world::name;
 
-const THREE: Stage = Stage {
-    nodes: 3,
-    lww: false,
-    converge_ms: CONVERGE_MS,
-    sync_interval: Duration::from_millis(100),
-    anti_entropy: Duration::from_secs(3),
-};
+const THREE: Stage = Stage::of(3);
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "a-node-counts-once-however-many-it-stands-in-for",
         finds: &[Defect::FallbackCountedTwice],
-        stage: Stage { nodes: 4, ..THREE },
+        stage: Stage::of(4),
         play: alone,
     },
     Scenario {
         name: "homes-that-are-asked-for-must-be-homes",
         finds: &[Defect::PrimariesIgnored],
-        stage: Stage { nodes: 5, ..THREE },
+        stage: Stage::of(5),
         play: primaries,
     },
     Scenario {
         name: "a-home-and-a-stranger-make-no-not-found",
         finds: &[Defect::EmptyFallbackCounts],
-        stage: Stage { nodes: 5, ..THREE },
+        stage: Stage::of(5),
         play: no_guess,
     },
     Scenario {
@@ -46,13 +40,13 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "a-read-mends-who-is-behind",
         finds: &[Defect::ReadRepairDropped],
-        stage: Stage { converge_ms: 500, anti_entropy: Duration::from_secs(3_600), ..THREE },
+        stage: Stage { converge_ms: 500, anti_entropy: Duration::from_hours(1), ..THREE },
         play: read_repair,
     },
     Scenario {
         name: "an-overwrite-outlives-what-a-slow-clock-says",
         finds: &[Defect::StampNotInContext],
-        stage: Stage { lww: true, anti_entropy: Duration::from_secs(3_600), ..THREE },
+        stage: Stage { lww: true, anti_entropy: Duration::from_hours(1), ..THREE },
         play: slow_clock,
     },
 ];
@@ -99,7 +93,7 @@ fn no_guess(scene: &mut Scene) -> Story<'_> {
         scene.put_ok(&homes[0], None, PutOptions::default().w(2)).await?;
         for away in &homes[..2] {
             scene.world.network.isolate(&name(away));
-            scene.until_seen(&[homes[2].clone()], away, "down").await?;
+            scene.until_seen(&homes[2..], away, "down").await?;
         }
         scene.get(&homes[2], ReadOptions::default().r(2)).await;
         scene.end(0).await

@@ -8,15 +8,8 @@ use henge_kernel::{
 };
 
 use super::{Scenario, Scene, Stage, Story, Stuck};
-use crate::simulation::CONVERGE_MS;
 
-const THREE: Stage = Stage {
-    nodes: 3,
-    lww: false,
-    converge_ms: CONVERGE_MS,
-    sync_interval: Duration::from_millis(100),
-    anti_entropy: Duration::from_secs(3),
-};
+const THREE: Stage = Stage::of(3);
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario {

@@ -47,10 +47,11 @@ pub struct Stage {
     pub anti_entropy: Duration,
 }
 
-impl Default for Stage {
-    fn default() -> Self {
+impl Stage {
+    /// So many nodes, and what else is usual.
+    pub(super) const fn of(nodes: usize) -> Self {
         Self {
-            nodes: 3,
+            nodes,
             lww: false,
             converge_ms: CONVERGE_MS,
             sync_interval: Duration::from_millis(100),

@@ -1,6 +1,6 @@
 //! What is on a disk, and what is not yet.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use henge_kernel::{
     coordination::{PutOptions, ReadOptions},
@@ -8,15 +8,9 @@ use henge_kernel::{
 };
 
 use super::{Scenario, Scene, Stage, Story};
-use crate::simulation::{CONVERGE_MS, world::name};
+use crate::simulation::world::name;
 
-const THREE: Stage = Stage {
-    nodes: 3,
-    lww: false,
-    converge_ms: CONVERGE_MS,
-    sync_interval: Duration::from_millis(100),
-    anti_entropy: Duration::from_secs(3),
-};
+const THREE: Stage = Stage::of(3);
 
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
@@ -49,7 +43,7 @@ fn failed_at_home(scene: &mut Scene) -> Story<'_> {
     Box::pin(async {
         let alone = scene.homes[0].clone();
         let first = scene.put_ok(&alone, None, PutOptions::default().w(3)).await?;
-        scene.cut_off(&[alone.clone()]).await?;
+        scene.cut_off(slice::from_ref(&alone)).await?;
         scene.break_disk(&alone, true);
         let _ = scene.put(&alone, Some(&first), PutOptions::default().w(1)).await;
         scene.end(0).await
@@ -60,7 +54,7 @@ fn failed_at_replica(scene: &mut Scene) -> Story<'_> {
     Box::pin(async {
         let [first, second, third] = &scene.homes.clone()[..] else { return Ok(()) };
         let put = scene.put_ok(first, None, PutOptions::default().w(3)).await?;
-        scene.cut_off(&[third.clone()]).await?;
+        scene.cut_off(slice::from_ref(third)).await?;
         scene.break_disk(second, true);
         let _ = scene.put(first, Some(&put), PutOptions::default().w(2)).await;
         scene.world.kill(second).await;
@@ -88,22 +82,19 @@ fn mints_anew(scene: &mut Scene) -> Story<'_> {
 
 fn damaged(scene: &mut Scene) -> Story<'_> {
     Box::pin(async {
-        let [rotten, _, behind] = &scene.homes.clone()[..] else { return Ok(()) };
-        scene.cut_off(&[behind.clone()]).await?;
+        let [rotten, other, behind] = &scene.homes.clone()[..] else { return Ok(()) };
+        scene.cut_off(slice::from_ref(behind)).await?;
         let strict = PutOptions { sloppy: Some(false), ..PutOptions::default().w(2) };
         scene.put_ok(rotten, None, strict).await?;
         scene.rot(rotten);
-        for other in scene.homes[1..2].to_vec() {
-            scene.world.network.pause(&name(&other));
-        }
+        scene.world.network.pause(&name(other));
         scene.heal(rotten, behind);
         for _ in 0..100 {
             let strict = ReadOptions { sloppy: Some(false), ..ReadOptions::default().r(2) };
             scene.get(behind, strict.timeout(Duration::from_millis(50))).await;
             scene.pass(10).await;
         }
-        let other = scene.homes[1].clone();
-        scene.world.network.resume(&name(&other));
+        scene.world.network.resume(&name(other));
         scene.end(0).await
     })
 }
