@@ -1,6 +1,6 @@
 //! What is done to the cluster: one thing at a time to processes, and one at a time to links.
 
-use std::{cell::RefCell, fs, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, fs, rc::Rc, time::Duration};
 
 use futures_util::future::join_all;
 use henge_actors::simulation::{
@@ -23,6 +23,8 @@ const READY: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 /// How often a node is started again that ends by itself.
 const STARTS_MAX: usize = 3;
+/// How many turns each kind of harm has, until it has happened.
+const TRIES_MAX: u32 = 3;
 /// A harm and the quiet after it take a tenth of the run, within these.
 const SLOT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
 
@@ -71,21 +73,30 @@ impl Field {
         }
         let slot = (span / 10).clamp(SLOT.0, SLOT.1).min(span / count);
         let (mut begins, end, mut deck) = (Instant::now(), Instant::now() + span, Vec::new());
-        let mut done = 0;
+        let mut missing: BTreeSet<Harm> = kinds.iter().copied().collect();
+        let mut turns = 0;
         // On a busy machine nodes are back late: then the run is longer, but nothing is left out.
-        while done < count || (begins + slot <= end && Instant::now() < end) {
+        while (!missing.is_empty() && turns < TRIES_MAX * count)
+            || (begins + slot <= end && Instant::now() < end)
+        {
             if deck.is_empty() {
                 deck = kinds.to_vec();
                 rng.shuffle(&mut deck);
             }
             sleep_until(begins + slot.mul_f64(0.05 + 0.15 * rng.f64())).await;
             let hold = slot.mul_f64(0.3 + 0.4 * rng.f64());
-            match deck.pop() {
-                Some(kind) if kind.is_of_links() => self.cut(kind, &mut rng, hold).await,
-                Some(kind) => self.strike(kind, &mut rng, hold).await,
-                None => {}
+            let Some(kind) = deck.pop() else { break };
+            if kind.is_of_links() {
+                if self.cut(kind, &mut rng, hold).await {
+                    missing.remove(&kind);
+                } else {
+                    deck.push(kind);
+                }
+            } else {
+                self.strike(kind, &mut rng, hold).await;
+                missing.remove(&kind);
             }
-            (begins, done) = (begins + slot, done + 1);
+            (begins, turns) = (begins + slot, turns + 1);
         }
     }
 
@@ -109,13 +120,19 @@ impl Field {
         self.book.note(format!("{} back after {}", names.join(" "), kind.name()));
     }
 
-    /// Cuts links at the sockets of the nodes that run.
-    async fn cut(&self, kind: Harm, rng: &mut fastrand::Rng, hold: Duration) {
+    /// Cuts links at the sockets of the nodes that run; says whether any was told.
+    async fn cut(&self, kind: Harm, rng: &mut fastrand::Rng, hold: Duration) -> bool {
         let mut nodes: Vec<usize> = (0..self.size()).collect();
         rng.shuffle(&mut nodes);
+        // The first is always one whose links are cut.
+        let at_work = |node: &usize| self.with(*node, |member| member.is_at_work());
+        if let Some(place) = nodes.iter().position(at_work) {
+            nodes.swap(0, place);
+        }
         *self.links.borrow_mut() = cut_by(kind, &nodes, rng);
-        let cut = join_all((0..self.size()).map(|node| self.apply(node))).await;
-        if cut.contains(&true) {
+        let told = join_all((0..self.size()).map(|node| self.apply(node))).await;
+        let is_cut = told.contains(&true);
+        if is_cut {
             let order: Vec<_> = nodes.iter().map(|node| self.name(*node)).collect();
             self.book.mark_fault(kind.name(), &[], order.join(" "));
         }
@@ -123,6 +140,7 @@ impl Field {
         self.links.borrow_mut().clear();
         join_all((0..self.size()).map(|node| self.apply(node))).await;
         self.book.note(format!("links whole after {}", kind.name()));
+        is_cut
     }
 
     /// Tells a node, if it runs, what to send to nobody; whether it is told of any cut. One that is
