@@ -1,14 +1,15 @@
-//! SIGTERM or SIGINT becomes one broadcast; a second one ends the process at once.
+//! SIGTERM or SIGINT becomes one broadcast; a second one ends the process at once. The end of stdin.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
+    sync::{oneshot, watch},
     time::Instant,
 };
 
@@ -46,6 +47,20 @@ impl Shutdown {
         // An error says that the task is gone, which ends only with its runtime.
         let _ = self.asked.wait_for(|asked| *asked).await;
     }
+}
+
+/// Waits until stdin has ended, or cannot be read. What it holds is of no interest.
+pub async fn stdin_ended() {
+    let (tell, told) = oneshot::channel();
+    // Nothing ends a read but its input: a thread that waits longer than anybody ends with the process.
+    let read = move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        let _ = tell.send(());
+    };
+    let reader = thread::Builder::new().name("stdin".to_owned()).spawn(read);
+    // Without a reader the teller is gone, which ends the wait too.
+    let _ = told.await;
+    tracing::info!(read = reader.is_ok(), "stdin has ended; stopping");
 }
 
 async fn broadcast(

@@ -7,6 +7,7 @@
 //! | `bench.rs` | `bench` |
 //! | `judge.rs` | `judge` |
 //! | `simulate.rs` | `simulate` |
+//! | `torture.rs` | `torture` |
 //! | `screens.rs` | `status`, `members`, `ring`, `hints`, `repair`, `actors`; `completions` |
 
 mod bench;
@@ -14,6 +15,7 @@ mod data;
 mod judge;
 mod screens;
 mod simulate;
+mod torture;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -36,6 +38,7 @@ pub use screens::{
     StatusArgs,
 };
 pub use simulate::SimulateArgs;
+pub use torture::{Harm, TortureArgs};
 
 /// A Dynamo-style key-value store: no leader, a quorum per request, conflicts kept until they are
 /// resolved.
@@ -160,6 +163,8 @@ pub enum Command {
     Judge(JudgeArgs),
     /// Run whole clusters in simulated time, where everything can fail, and judge them
     Simulate(SimulateArgs),
+    /// Run a cluster of real processes, do it harm, and judge what clients were told
+    Torture(TortureArgs),
     /// Print what makes a shell complete this command
     Completions(CompletionsArgs),
 }
@@ -212,6 +217,9 @@ pub struct ServeArgs {
     /// Let `POST /v1/admin/faults` cut links to peers; for tests and demonstrations
     #[arg(long)]
     pub allow_faults: bool,
+    /// Stop, as after SIGTERM, when stdin ends; so a node ends with the program that started it
+    #[arg(long)]
+    pub end_with_stdin: bool,
     /// Changes of single keys.
     #[command(flatten)]
     pub overrides: OverrideArgs,

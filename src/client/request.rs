@@ -63,7 +63,7 @@ impl Worker {
             if attempts.is_empty() {
                 return Err(failures.into_error());
             }
-            let more = nodes.len() > 0 && Instant::now() + REMAINING_MIN < deadline;
+            let more = nodes.len() > 0 && remaining(deadline).is_some();
             let ask_next = tokio::select! {
                 biased;
                 Some(attempt) = attempts.next() => match attempt {
@@ -91,11 +91,11 @@ impl Worker {
                     return Err(failures.into_error());
                 }
             };
+            // Asked anew: time has passed since.
             if ask_next
-                && more
+                && let Some(remaining) = remaining(deadline)
                 && let Some(node) = nodes.next()
             {
-                let remaining = deadline.saturating_duration_since(Instant::now());
                 attempts.push(self.ask(node, within(&request, remaining), patience));
                 next_at = Instant::now() + patience;
             }
@@ -232,6 +232,12 @@ fn patience(request: &ClientRequest, timeout: Duration) -> Duration {
     if quick { (timeout / 5).clamp(PATIENCE.0, PATIENCE.1) } else { LONG_PATIENCE }
 }
 
+/// The time until `deadline`, if another node can do something with it.
+fn remaining(deadline: Instant) -> Option<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    (left > REMAINING_MIN).then_some(left)
+}
+
 /// The same request for a node that is asked later.
 fn within(request: &ClientRequest, remaining: Duration) -> ClientRequest {
     let mut request = request.clone();
@@ -256,5 +262,20 @@ fn too_large(request: &ClientRequest, size: usize) -> RequestError {
             value: format!("at least {size} bytes"),
             limit: "short enough for a frame: less metadata, a shorter context".to_owned(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_asked_with_a_time_that_nodes_refuse() {
+        let deadline = Instant::now() + Duration::from_millis(100);
+        assert_eq!(remaining(deadline), Some(Duration::from_millis(100)));
+        sleep(Duration::from_millis(90)).await;
+        assert_eq!(remaining(deadline), None, "ten milliseconds are too few");
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(remaining(deadline), None);
     }
 }

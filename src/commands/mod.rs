@@ -13,6 +13,7 @@
 //! | `bench` | `bench/` |
 //! | `judge` | `judge.rs` |
 //! | `simulate` | `simulate/` |
+//! | `torture` | `torture/` |
 //! | `completions` | `completions.rs` |
 //!
 //! | shared | file |
@@ -22,12 +23,14 @@
 //! | tables | `table.rs` |
 //! | buckets, keys and lines to paste | `words.rs` |
 //! | the way to the cluster | `session.rs`; over HTTP `http_client.rs` |
+//! | clusters of our own: where nodes listen, where their data lies | `ports.rs`, `data.rs` |
 
 mod actors;
 mod bench;
 mod buckets;
 mod check_config;
 mod completions;
+mod data;
 mod delete;
 mod demo;
 mod failure;
@@ -39,6 +42,7 @@ mod judge;
 mod keys;
 mod members;
 mod output;
+mod ports;
 mod put;
 mod repair;
 mod ring;
@@ -49,6 +53,7 @@ mod simulate;
 mod status;
 mod table;
 mod tls;
+mod torture;
 mod value;
 mod words;
 mod writing;
@@ -85,6 +90,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Bench(args) => bench::run(args, cli),
         Command::Judge(args) => judge::run(args, cli.global),
         Command::Simulate(args) => simulate::run(args, cli.global),
+        Command::Torture(args) => torture::run(args, cli.global),
         Command::Completions(args) => completions::run(*args, cli.global),
     };
     done.unwrap_or_else(|failure| {

@@ -17,7 +17,7 @@ use crate::{
     cli::{GlobalArgs, ServeArgs},
     config::{Config, Sources},
     host::{Host, HostError},
-    shutdown::Shutdown,
+    shutdown::{Shutdown, stdin_ended},
     telemetry,
 };
 
@@ -28,7 +28,7 @@ pub(super) fn run(args: &ServeArgs, global: GlobalArgs) -> Result<Exit, Failure>
     let Some(config) = load(args, global)? else { return Ok(Exit::Usage) };
     telemetry::start(config.log_format, stderr_takes_colours(), LevelFilter::INFO);
     telemetry::report_panics();
-    actix_rt::System::new().block_on(serve(config, global))
+    actix_rt::System::new().block_on(serve(config, args.end_with_stdin, global))
 }
 
 /// The configuration; `None` if it is wrong and its violations were shown.
@@ -51,13 +51,14 @@ fn load(args: &ServeArgs, global: GlobalArgs) -> Result<Option<Config>, Failure>
     }
 }
 
-async fn serve(config: Config, global: GlobalArgs) -> Result<Exit, Failure> {
+async fn serve(config: Config, end_with_stdin: bool, global: GlobalArgs) -> Result<Exit, Failure> {
     let failure = |error: HostError| refused(&config, &error);
     let mut shutdown = Shutdown::listen().map_err(|error| no_signals(&error))?;
     let host = Host::start(config.settings.clone(), config.http.listen).await.map_err(failure)?;
     announce(&config, &host, global.json)?;
     let ending = tokio::select! {
         () = shutdown.asked() => None,
+        () = stdin_ended(), if end_with_stdin => None,
         ending = host.failed() => Some(ending),
     };
     let in_order = tokio::time::timeout(STOP, host.stop()).await.is_ok();

@@ -10,6 +10,7 @@
 //! | `help.rs` | every example of every `--help` parses; completions load |
 //! | `bench.rs` | the bench measures what it says |
 //! | `judge.rs` | verdicts, their exit codes, and what is no history |
+//! | `torture.rs` | processes that are mistreated, judged, and gone in every case |
 //! | `simulate.rs` | a seed is judged, and is the same run in every process |
 //! | `local.rs` | what demo, serve and tls tell and leave behind |
 
@@ -29,6 +30,7 @@ mod refusals;
 mod screens;
 mod siblings;
 mod simulate;
+mod torture;
 
 use std::{
     io::Write as _,

@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     faults::Cuts,
+    power::SHUTDOWN,
     processes::{Cluster, Plan, Site},
 };
 
@@ -29,6 +30,10 @@ const OWN_NAMESPACES: &[&str] = &["--net", "--mount", "--pid", "--fork", "--kill
 const LEAST: &str = "mount -t tmpfs henge-lab /run && ip netns add probe && \
      ip link add probe type veth peer name eth0 netns probe && \
      nft add table bridge probe";
+/// The least of a disk: a file on a file system that can be shut down.
+const LEAST_DISK: &str = "mount -t tmpfs henge-lab /mnt && truncate -s 8M /mnt/disk && \
+     mkfs.ext4 -q -F /mnt/disk && mkdir /mnt/mounted && mount -o loop /mnt/disk /mnt/mounted && \
+     touch /mnt/mounted/x && perl -e \"$SHUTDOWN\" /mnt/mounted/x && umount /mnt/mounted";
 /// Where what is sent between hosts passes; the clients' own traffic with them does not.
 const FILTER: &str = "\
     table bridge lab {\n\
@@ -53,6 +58,12 @@ pub fn play(test: &str, story: impl FnOnce(Cluster)) {
 pub fn with_own_mounts(test: &str, story: impl FnOnce()) {
     let least = "mount -t tmpfs -o size=1m henge-lab /mnt";
     within(OWN_MOUNTS, least, "root", test, story);
+}
+
+/// Plays `story` where it can mount files as disks, and cut their power.
+pub fn with_disks(test: &str, story: impl FnOnce()) {
+    let least = &format!("SHUTDOWN='{SHUTDOWN}'; {LEAST_DISK}");
+    within(OWN_MOUNTS, least, "root, perl, ext4 and loop devices", test, story);
 }
 
 /// Whether nothing may be skipped.

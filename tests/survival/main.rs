@@ -8,6 +8,7 @@
 //! | `clients.rs` | the load |
 //! | `judge.rs` | the promises, judged by values alone; and that the judge can say no |
 //! | `scenario.rs` | one story from its start to the verdict |
+//! | `power.rs` | power cuts, by the shutdown call of ext4 |
 //! | `clocks.rs` | wall clocks that jump (needs libfaketime, or is skipped) |
 //! | `full_disk.rs` | a disk that is full, and then is not |
 //! | `faults.rs` | halves, one-way cut, bridge, majority ring, SIGSTOP, kill -9 |
@@ -37,4 +38,5 @@ mod judge;
 mod lab;
 mod loopback;
 mod namespaces;
+mod power;
 mod scenario;

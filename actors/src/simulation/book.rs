@@ -1,24 +1,23 @@
 //! What the run is told while it happens: the history, and a hash over it.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, io, mem, rc::Rc};
 
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{
-    Fault,
-    history::{Event, Mark, MarkName, Moment, Recorder},
-};
+use super::history::{Event, Mark, MarkName, Moment, Recorder};
 
-/// Shared by all who write into it.
+/// Shared by all who write into it, on one thread.
 #[derive(Clone)]
-pub(super) struct Book {
+pub struct Book {
     inside: Rc<RefCell<Inside>>,
     began: Instant,
 }
 
 struct Inside {
     recorder: Recorder,
+    /// The first that went wrong while recording.
+    recorded: io::Result<()>,
     hash: u64,
     tally: Tally,
 }
@@ -37,10 +36,15 @@ pub struct Tally {
 }
 
 impl Book {
-    /// An empty book; its time begins now.
+    /// An empty book that keeps what is written; its time begins now.
     pub fn open() -> Self {
-        let recorder = Recorder::keeping();
-        let inside = Inside { recorder, hash: 0, tally: Tally::default() };
+        Self::open_with(Recorder::keeping())
+    }
+
+    /// An empty book; its time begins now. Whether all that was recorded could be is told at its
+    /// [end](Self::close).
+    pub fn open_with(recorder: Recorder) -> Self {
+        let inside = Inside { recorder, recorded: Ok(()), hash: 0, tally: Tally::default() };
         Self { inside: Rc::new(RefCell::new(inside)), began: Instant::now() }
     }
 
@@ -73,8 +77,8 @@ impl Book {
         };
         let hash = xxh3_64_with_seed(id.as_bytes(), inside.hash);
         inside.hash = xxh3_64_with_seed(&(t.0 << 4 | kind).to_le_bytes(), hash);
-        // A book that only keeps cannot fail.
-        let _ = inside.recorder.record(event);
+        let recorded = inside.recorder.record(event);
+        inside.recorded = mem::replace(&mut inside.recorded, Ok(())).and(recorded);
     }
 
     /// Counts a write that was acknowledged.
@@ -82,10 +86,10 @@ impl Book {
         self.inside.borrow_mut().tally.acknowledged += 1;
     }
 
-    /// Writes a fault down.
-    pub fn mark_fault(&self, fault: Fault, down: &[&str], note: String) {
+    /// Writes a fault down, which made those in `down` unreachable.
+    pub fn mark_fault(&self, fault: &str, down: &[&str], note: String) {
         self.write(Event::Mark(Mark {
-            kind: Some(fault.name().to_owned()),
+            kind: Some(fault.to_owned()),
             down: down.iter().map(|&node| node.to_owned()).collect(),
             note: Some(note).filter(|note| !note.is_empty()),
             ..Mark::new(self.now(), MarkName::Fault)
@@ -108,10 +112,14 @@ impl Book {
         self.inside.borrow().hash
     }
 
-    /// All events so far, taken out.
-    pub fn take(&self) -> Vec<Event> {
-        let recorder =
-            std::mem::replace(&mut self.inside.borrow_mut().recorder, Recorder::keeping());
-        recorder.finish().unwrap_or_default()
+    /// All events that were kept so far, taken out; from now on they are kept only.
+    ///
+    /// # Errors
+    ///
+    /// If some could not be written.
+    pub fn close(&self) -> io::Result<Vec<Event>> {
+        let mut inside = self.inside.borrow_mut();
+        let events = mem::replace(&mut inside.recorder, Recorder::keeping()).finish();
+        mem::replace(&mut inside.recorded, Ok(())).and(events)
     }
 }

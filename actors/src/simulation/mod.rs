@@ -9,6 +9,7 @@
 //! | [`World`] | a cluster with its network, disks and clocks |
 //! | [`Sandbox`] | a process in miniature |
 //! | [`sites`] | places of the code at which a process dies or stops |
+//! | [`Client`], [`Work`], [`Book`] | what clients do with any [`Store`](crate::Store), and where they write it down |
 //! | [`history`] | what clients did and were told: one format, whoever ran the cluster |
 //! | [`checkers`] | what must be true of any history |
 //! | [`scenarios`] | stories that chance does not tell |
@@ -33,13 +34,14 @@ mod workload;
 pub mod world;
 
 pub use self::{
-    book::Tally,
+    book::{Book, Tally},
     faults::{Fault, UnknownFault},
     options::Options,
-    run::{CONVERGE_MS, Report, run},
+    run::{CONVERGE_MS, Report, dump, run},
     sandbox::Sandbox,
     shrink::shrink,
     timeline::timeline,
+    workload::{Client, Doors, Place, Work, places},
     world::{World, WorldPlan},
 };
 pub use crate::failpoint::Site;

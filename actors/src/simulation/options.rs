@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, ops::RangeInclusive};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::Fault;
+use super::{Fault, Work};
 use crate::transport::simulated::NetworkProfile;
 
 /// All that decides a run. Two runs with the same options are the same run.
@@ -215,6 +215,17 @@ impl Options {
     /// the write may be away.
     pub fn strict_is_fresh(&self) -> bool {
         self.damaged_max == 0
+    }
+
+    /// What the clients have to do.
+    pub fn work(&self) -> Work {
+        Work {
+            buckets: self.buckets.clone(),
+            keys: self.keys,
+            value_bytes: self.value_bytes,
+            mix: self.mix,
+            strict_is_fresh: self.strict_is_fresh(),
+        }
     }
 
     /// The network without faults.

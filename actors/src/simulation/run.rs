@@ -25,9 +25,9 @@ use super::{
     history::{Dump, Event, History, Mark, MarkName, Meta, NodeState, Quorum},
     options::{Bucket, Options},
     panics, sites,
-    workload::{Client, Doors, Place, places},
+    workload::{Client, Doors, Place, Work, places},
 };
-use crate::{reports::ReplicaReport, settings::Settings};
+use crate::{NodeHandle, reports::ReplicaReport, settings::Settings};
 
 /// How long after the end of all faults replicas may differ, in ms.
 pub const CONVERGE_MS: u64 = 10_000;
@@ -118,10 +118,12 @@ async fn play(options: Arc<Options>) -> Played {
     let began = Instant::now();
     book.write(Event::Meta(meta(&options)));
     let doors = Doors::default();
+    let work = Arc::new(options.work());
     let mut stage = Stage {
         world: World::new(plan(&options)),
         atlas: Atlas::new(Arc::clone(&options), book.clone(), Rc::clone(&doors)),
-        places: places(&options),
+        places: places(&work),
+        work,
         book: book.clone(),
         doors,
         options: Arc::clone(&options),
@@ -145,7 +147,8 @@ async fn play(options: Arc<Options>) -> Played {
         tally: book.tally(),
         simulated: began.elapsed(),
         trace: world.network.trace_hash() ^ book.hash().rotate_left(1),
-        events: book.take(),
+        // A book that only keeps cannot fail.
+        events: book.close().unwrap_or_default(),
     }
 }
 
@@ -189,7 +192,8 @@ struct Stage {
     atlas: Atlas,
     places: Vec<Rc<Place>>,
     book: Book,
-    doors: Doors,
+    doors: Doors<NodeHandle>,
+    work: Arc<Work>,
     options: Arc<Options>,
 }
 
@@ -276,7 +280,7 @@ impl Stage {
         let began = Instant::now();
         loop {
             let handles = self.world.handles();
-            let knows = |handle: &crate::NodeHandle| {
+            let knows = |handle: &NodeHandle| {
                 handle.bucket(&name).is_ok_and(|held| held.established && held.version.counter > 0)
             };
             if handles.values().all(knows) {
@@ -299,12 +303,12 @@ impl Stage {
                 let client = Client::new(
                     format!("c{burst}{number}"),
                     seed,
-                    Arc::clone(&self.options),
+                    Arc::clone(&self.work),
                     self.places.clone(),
                     Rc::clone(&self.doors),
                     self.book.clone(),
                 );
-                spawn_local(client.work(end))
+                spawn_local(client.work(self.options.pause_ms, end))
             })
             .collect();
         let mut next_fault = Instant::now();
@@ -409,7 +413,7 @@ impl Stage {
         let mut reader = Client::new(
             "final".to_owned(),
             seed,
-            Arc::clone(&self.options),
+            Arc::clone(&self.work),
             self.places.clone(),
             Rc::clone(&self.doors),
             self.book.clone(),
@@ -430,12 +434,8 @@ impl Stage {
     }
 }
 
-pub(super) fn dump(
-    book: &Book,
-    (bucket, key): (&str, &str),
-    report: ReplicaReport,
-    round: u32,
-) -> Dump {
+/// What a node tells of its own record of a key, as histories have it.
+pub fn dump(book: &Book, (bucket, key): (&str, &str), report: ReplicaReport, round: u32) -> Dump {
     let dots = report.versions.into_iter().map(|version| (version.dot, version.checksum));
     Dump {
         t: book.now(),

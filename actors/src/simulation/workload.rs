@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duratio
 
 use henge_kernel::{
     causality::{Context, Value, Version},
-    coordination::{DeleteOptions, Fate, PutOptions, ReadOptions, RequestError},
+    coordination::{DeleteOptions, Fate, PutOptions, ReadOptions},
     id::WriteId,
     key::Key,
 };
@@ -13,52 +13,71 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     book::Book,
     history::{Answered, Event, Invoke, Kind, Quorum, Unanswered},
-    options::{Bucket, Options},
+    options::{Bucket, Mix},
 };
 use crate::{
-    NodeHandle,
     api::{Got, Written},
+    store::{Store, StoreError},
 };
 
-/// The doors of the nodes that run, as clients find them.
-pub(super) type Doors = Rc<RefCell<BTreeMap<&'static str, NodeHandle>>>;
+/// The doors that are open, as clients find them: those of the nodes that run, or of clients far
+/// away.
+pub type Doors<S> = Rc<RefCell<BTreeMap<&'static str, S>>>;
+
+/// What clients have to do.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The buckets.
+    pub buckets: Vec<Bucket>,
+    /// Keys, shared out among the buckets.
+    pub keys: usize,
+    /// Values are so long.
+    pub value_bytes: usize,
+    /// How often they do what.
+    pub mix: Mix,
+    /// Whether a strict read must see what was acknowledged before.
+    pub strict_is_fresh: bool,
+}
 
 /// What is between a value's name and what fills it up.
 const SEPARATOR: char = '|';
 
 /// A key, and what is to be known of its bucket.
-pub(super) struct Place {
+pub struct Place {
+    /// The key.
     pub key: Key,
+    /// Its name in the bucket.
     pub text: String,
+    /// Its bucket.
     pub bucket: Bucket,
 }
 
 /// The keys of a run.
-pub(super) fn places(options: &Options) -> Vec<Rc<Place>> {
+pub fn places(work: &Work) -> Vec<Rc<Place>> {
     let place = |number: usize| {
-        let bucket = options.buckets[number % options.buckets.len()].clone();
+        let bucket = work.buckets[number % work.buckets.len()].clone();
         let text = format!("k{number}");
         let key = Key::new(bucket.name.clone(), text.clone());
         let key = key.unwrap_or_else(|error| unreachable!("{error}"));
         Rc::new(Place { key, text, bucket })
     };
-    (0..options.keys).map(place).collect()
+    (0..work.keys).map(place).collect()
 }
 
 /// Something that a client was given: by which operation.
-type Seen = (String, Context);
+pub type Seen = (String, Context);
 
 /// How many contexts a client remembers of a key.
 const REMEMBERED_MAX: usize = 12;
 
-/// A client.
-pub(super) struct Client {
+/// A client: it sends one request after the other, and writes down what it is told.
+pub struct Client<S> {
     name: String,
     turn: u64,
     rng: fastrand::Rng,
-    options: Arc<Options>,
+    work: Arc<Work>,
     places: Vec<Rc<Place>>,
-    doors: Doors,
+    doors: Doors<S>,
     book: Book,
     /// By key: what it was given, the latest last; and with its last write.
     seen: BTreeMap<usize, Vec<Seen>>,
@@ -74,25 +93,25 @@ struct Wish {
     write_id: Option<WriteId>,
 }
 
-impl Client {
+impl<S: Store + Clone> Client<S> {
     /// A client named `name`, that `seed` decides.
     pub fn new(
         name: String,
         seed: u64,
-        options: Arc<Options>,
+        work: Arc<Work>,
         places: Vec<Rc<Place>>,
-        doors: Doors,
+        doors: Doors<S>,
         book: Book,
     ) -> Self {
         let rng = fastrand::Rng::with_seed(seed);
         let (seen, written) = (BTreeMap::new(), BTreeMap::new());
-        Self { name, turn: 0, rng, options, places, doors, book, seen, written }
+        Self { name, turn: 0, rng, work, places, doors, book, seen, written }
     }
 
-    /// Works until `end`.
-    pub async fn work(mut self, end: Instant) {
+    /// Works until `end`, with a pause of so many milliseconds before each act, on average.
+    pub async fn work(mut self, pause_ms: u64, end: Instant) {
         while Instant::now() < end {
-            sleep(Duration::from_millis(self.rng.u64(0..=2 * self.options.pause_ms))).await;
+            sleep(Duration::from_millis(self.rng.u64(0..=2 * pause_ms))).await;
             self.act().await;
         }
     }
@@ -101,9 +120,10 @@ impl Client {
         self.rng.u8(0..100) < percent
     }
 
-    async fn act(&mut self) {
+    /// Reads, writes, or reads and then writes: as the mix has it.
+    pub async fn act(&mut self) {
         let number = self.rng.usize(..self.places.len());
-        let mix = self.options.mix;
+        let mix = self.work.mix;
         let weights = [mix.read, mix.update, mix.blind, mix.chained, mix.stale, mix.delete];
         let mut drawn = self.rng.u32(..weights.iter().sum::<u32>().max(1));
         let chosen = weights.iter().position(|weight| match drawn.checked_sub(*weight) {
@@ -141,7 +161,7 @@ impl Client {
     }
 
     /// A door, at random; `None` while no node runs.
-    fn door(&mut self) -> Option<(&'static str, NodeHandle)> {
+    fn door(&mut self) -> Option<(&'static str, S)> {
         let doors = self.doors.borrow();
         let chosen = self.rng.usize(..doors.len().max(1));
         doors.iter().nth(chosen).map(|(node, handle)| (*node, handle.clone()))
@@ -155,7 +175,7 @@ impl Client {
     /// How long the store has, and how long the client waits for it.
     fn patience(&mut self) -> (Duration, Duration) {
         let given = self.rng.u64(200..2_500);
-        let waits = if self.percent(self.options.mix.impatient_percent) {
+        let waits = if self.percent(self.work.mix.impatient_percent) {
             self.rng.u64(1..given)
         } else {
             given + 500
@@ -165,7 +185,7 @@ impl Client {
 
     fn invoke(&self, id: &str, op: Kind, node: &str, place: &Place) -> Invoke {
         let Bucket { name, sloppy, .. } = &place.bucket;
-        let is_judged_as_strict = !sloppy && self.options.strict_is_fresh();
+        let is_judged_as_strict = !sloppy && self.work.strict_is_fresh;
         let quorum = if is_judged_as_strict { Quorum::Strict } else { Quorum::Sloppy };
         Invoke {
             c: self.name.clone(),
@@ -210,7 +230,7 @@ impl Client {
                 None
             }
             Err(_) => {
-                self.book.write(Event::Info(unanswered(&self.book, id, None)));
+                self.book.write(Event::Info(unanswered::<S::Error>(&self.book, id, None)));
                 None
             }
         }
@@ -226,7 +246,7 @@ impl Client {
     }
 
     async fn write(&mut self, number: usize, seen: Option<Seen>, is_delete: bool) {
-        let named = self.percent(self.options.mix.write_id_percent);
+        let named = self.percent(self.work.mix.write_id_percent);
         let write_id = named.then(|| WriteId(self.rng.u128(..)));
         let place = Rc::clone(&self.places[number]);
         let wish = Wish { place, seen, is_delete, write_id };
@@ -241,7 +261,7 @@ impl Client {
                 // Under its name it is one write, however often it is sent.
                 Tried::Failed(sent) => value = sent.filter(|_| wish.write_id.is_some()),
             }
-            if !self.percent(self.options.mix.retry_percent) {
+            if !self.percent(self.work.mix.retry_percent) {
                 return;
             }
         }
@@ -286,7 +306,7 @@ impl Client {
                 return_body,
                 ..PutOptions::default()
             };
-            let content = Value::text(content(&value, self.options.value_bytes));
+            let content = Value::text(content(&value, self.work.value_bytes));
             timeout(waits, door.put(&place.key, content, options)).await
         };
         match written {
@@ -304,7 +324,7 @@ impl Client {
                 Tried::Failed(Some(value))
             }
             Err(_) => {
-                self.book.write(Event::Info(unanswered(&self.book, id, None)));
+                self.book.write(Event::Info(unanswered::<S::Error>(&self.book, id, None)));
                 Tried::Failed(Some(value))
             }
         }
@@ -374,8 +394,8 @@ fn named(version: &Version) -> Result<String, String> {
     if is_whole { Ok(name.to_owned()) } else { Err(text.to_owned()) }
 }
 
-pub(super) fn unanswered(book: &Book, id: String, error: Option<&RequestError>) -> Unanswered {
-    let code = error.map_or("no_answer", RequestError::code);
+pub(super) fn unanswered<E: StoreError>(book: &Book, id: String, error: Option<&E>) -> Unanswered {
+    let code = error.map_or("no_answer", E::code);
     Unanswered {
         t: book.now(),
         id,

@@ -1,11 +1,6 @@
 //! The cluster of the demo: some nodes in this process, each as complete as one of its own.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use futures_util::future::{join_all, select_all};
 use henge_actors::{
@@ -14,14 +9,14 @@ use henge_actors::{
     settings::{ClusterName, LayoutEntry, Settings, ShardCount, TlsSettings},
 };
 use henge_kernel::id::NodeName;
-use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use super::ports::{self, Site};
+use super::super::{
+    data::{Data, NAMES},
+    ports::{self, Site},
+};
 use crate::host::{Host, HostError};
 
-/// Names as in the samples.
-const NAMES: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
 /// How long the nodes may take to meet.
 const MEET: Duration = Duration::from_secs(10);
 /// Time between two looks at something that is waited for.
@@ -42,14 +37,6 @@ pub struct Member {
     /// TCP address of its HTTP.
     pub http: SocketAddr,
     host: Host,
-}
-
-/// Where the nodes keep their files.
-pub enum Data {
-    /// Removed at the end.
-    Temporary(TempDir),
-    /// The user's.
-    Kept(PathBuf),
 }
 
 /// Why there is no cluster.
@@ -93,48 +80,16 @@ impl ClusterError {
     }
 }
 
-impl Data {
-    /// A temporary directory, or the one that the user wants.
-    pub fn new(dir: Option<&Path>) -> Result<Self, ClusterError> {
-        let made = match dir {
-            Some(dir) => std::fs::create_dir_all(dir).map(|()| Self::Kept(dir.to_owned())),
-            None => tempfile::Builder::new().prefix("henge-demo-").tempdir().map(Self::Temporary),
-        };
-        made.map_err(|source| ClusterError::Io { what: "no directory for the data", source })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Temporary(directory) => directory.path(),
-            Self::Kept(path) => path,
-        }
-    }
-
-    /// Where it is, if it is to be removed at the end.
-    pub fn temporary(&self) -> Option<PathBuf> {
-        match self {
-            Self::Temporary(directory) => Some(directory.path().to_owned()),
-            Self::Kept(_) => None,
-        }
-    }
-
-    /// The directory of the cluster's certificates.
-    pub fn tls_dir(&self) -> PathBuf {
-        tls_dir(self.path())
-    }
-}
-
 impl Cluster {
     /// Starts `nodes` nodes of `shards` shards and waits until each is ready.
     pub async fn start(nodes: u8, shards: u16, data: Data) -> Result<Self, ClusterError> {
         let no_ports = |source| ClusterError::Io { what: "no free ports on loopback", source };
         let mut sites = ports::choose(nodes, shards).map_err(no_ports)?;
-        let mut members = host(&sites, shards, data.path()).await;
+        let mut members = host(&sites, shards, &data).await;
         if members.as_ref().is_err_and(ClusterError::is_port_taken) {
             // Somebody took a port after it was found free; a demo beside this one, perhaps.
             sites = ports::elsewhere(nodes, shards).map_err(no_ports)?;
-            members = host(&sites, shards, data.path()).await;
+            members = host(&sites, shards, &data).await;
         }
         let cluster = Self { nodes: members?, data };
         match cluster.meet().await {
@@ -188,12 +143,8 @@ impl Cluster {
     }
 }
 
-fn tls_dir(data: &Path) -> PathBuf {
-    data.join("tls")
-}
-
 /// A node at each site, or none at all.
-async fn host(sites: &[Site], shards: u16, data: &Path) -> Result<Vec<Member>, ClusterError> {
+async fn host(sites: &[Site], shards: u16, data: &Data) -> Result<Vec<Member>, ClusterError> {
     let started = NAMES.iter().zip(sites).map(async |(name, site)| {
         let settings = settings(name, sites, shards, data)?;
         let host = Host::start(settings, site.http).await;
@@ -216,7 +167,7 @@ fn settings(
     name: &str,
     sites: &[Site],
     shards: u16,
-    data: &Path,
+    data: &Data,
 ) -> Result<Settings, ClusterError> {
     let layout = NAMES
         .iter()
@@ -224,9 +175,10 @@ fn settings(
         .map(|(name, site)| Ok(LayoutEntry::new(NodeName::new(name)?, site.quic.into())));
     let layout: Result<Vec<_>, ClusterError> = layout.collect();
     let cluster = ClusterName::new("demo")?;
-    let mut settings = Settings::member(cluster, layout?, NodeName::new(name)?, data.join(name));
+    let mut settings =
+        Settings::member(cluster, layout?, NodeName::new(name)?, data.path().join(name));
     settings.node.shards = Some(ShardCount::new(shards.into())?);
-    settings.tls = TlsSettings { dir: tls_dir(data), generate: true };
+    settings.tls = TlsSettings { dir: data.tls_dir(), generate: true };
     settings.allow_faults = true;
     Ok(settings)
 }

@@ -3,7 +3,6 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `mod.rs` | start, tour, stay, stop |
-//! | `ports.rs` | where the nodes listen |
 //! | `cluster.rs` | the nodes |
 //! | `client.rs` | HTTP requests and their `curl` lines |
 //! | `tour.rs` | the steps of the tour |
@@ -14,7 +13,6 @@
 mod client;
 mod cluster;
 mod orders;
-mod ports;
 mod report;
 mod stage;
 mod tour;
@@ -27,10 +25,10 @@ use henge_kernel::time::Instant;
 use tracing_subscriber::filter::LevelFilter;
 
 use self::{
-    cluster::{Cluster, ClusterError, Data},
+    cluster::{Cluster, ClusterError},
     report::Report,
 };
-use super::{Exit, Failure, stderr_takes_colours};
+use super::{Exit, Failure, data::Data, stderr_takes_colours};
 use crate::{
     cli::{DemoArgs, GlobalArgs},
     host::HostError,
@@ -46,7 +44,9 @@ pub(super) fn run(args: &DemoArgs, global: GlobalArgs) -> Result<Exit, Failure> 
 }
 
 async fn demo(args: &DemoArgs, report: Report) -> Result<Exit, Failure> {
-    let data = Data::new(args.dir.as_deref()).map_err(|error| no_cluster(&error))?;
+    let no_data =
+        |source| no_cluster(&ClusterError::Io { what: "no directory for the data", source });
+    let data = Data::new(args.dir.as_deref(), "henge-demo-").map_err(no_data)?;
     let shutdown = Shutdown::listen_with(data.temporary());
     let mut shutdown = shutdown.map_err(|error| refused(&error.to_string()))?;
     let clock = SystemClock::start();

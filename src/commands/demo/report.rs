@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, Data};
+use super::{super::data::Data, cluster::Cluster};
 use crate::commands::words::{absolute, export_line};
 
 /// Width of the column of measured times.

@@ -48,7 +48,7 @@ pub(super) struct Atlas {
     pub options: Arc<Options>,
     pub rng: fastrand::Rng,
     pub book: Book,
-    doors: Doors,
+    doors: Doors<NodeHandle>,
     /// The nodes that lost what they had acknowledged since all was equal.
     damaged: BTreeSet<&'static str>,
     /// The nodes whose logs were damaged: what they keep for others may be lost, and then nobody
@@ -66,7 +66,7 @@ pub(super) struct Atlas {
 
 impl Atlas {
     /// An atlas for a run.
-    pub fn new(options: Arc<Options>, book: Book, doors: Doors) -> Self {
+    pub fn new(options: Arc<Options>, book: Book, doors: Doors<NodeHandle>) -> Self {
         let rng = fastrand::Rng::with_seed(options.seed ^ 0x0061_746c_6173);
         Self {
             options,
@@ -141,7 +141,7 @@ impl Atlas {
 
     fn count(&mut self, fault: Fault, down: &[&str], note: String) {
         *self.counts.entry(fault).or_default() += 1;
-        self.book.mark_fault(fault, down, note);
+        self.book.mark_fault(fault.name(), down, note);
     }
 
     fn span(&mut self) -> Duration {

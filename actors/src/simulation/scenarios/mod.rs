@@ -68,7 +68,7 @@ impl Scenario {
                     (self.play)(&mut scene).await
                 };
                 let stuck = told.await.err();
-                (book.take(), stuck)
+                (book.close().unwrap_or_default(), stuck)
             })
         }));
         let (events, stuck) = played.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Where the nodes of the demo listen: at the addresses of the samples, or wherever there is room.
+//! Where the nodes that a command starts listen: at the addresses of the samples, or wherever there is room.
 
 use std::{
     io,
