@@ -53,8 +53,8 @@ pub struct SimulateArgs {
     /// Fail if fewer writes were acknowledged, or a kind of fault did not happen
     #[arg(long, value_name = "WRITES")]
     pub demand: Option<u64>,
-    /// Plant mistakes, each of these names or all, and show how many of --seeds [1000] find each;
-    /// needs a build with --features planted-defects
+    /// Plant mistakes, those of these names or all, and show how many seeds find each: --seeds, or
+    /// 1,000, at most; needs a build with --features planted-defects
     #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with_all = ["options", "kept"])]
     pub defects: Option<Vec<String>>,
     /// Show what each seed decides, and its hash

@@ -37,7 +37,7 @@ pub fn take_passes() -> Vec<(Site, u64)> {
 }
 
 /// Code of the current process comes by.
-pub fn pass(site: Site) {
+pub(crate) fn pass(site: Site) {
     let Some(gate) = Gate::current() else { return };
     PASSES.with_borrow_mut(|passes| passes[site as usize] += 1);
     let mut armed = gate.armed.borrow_mut();
