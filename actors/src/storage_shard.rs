@@ -109,6 +109,14 @@ struct WriteBatch;
 /// To itself: the log is synced.
 pub struct Synced(Result<Sequence, StorageError>);
 
+/// Names this run of a shard, and no other.
+fn draw_uid(shard: &Shard) -> ShardUid {
+    if planted(Defect::UidKept) {
+        return ShardUid(shard.commons.node.0);
+    }
+    ShardUid(shard.commons.environment.entropy.draw("shard uid"))
+}
+
 impl StorageShard {
     /// The actor's name in events and reports.
     pub const NAME: &'static str = "StorageShard";
@@ -116,7 +124,7 @@ impl StorageShard {
     /// Draws this run's uid.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>, open: OpenEngine, opened: Opened) -> Self {
         let Opened { engine, ledger, fences } = opened;
-        let minter = Minter::new(ShardUid(shard.commons.environment.entropy.draw("shard uid")));
+        let minter = Minter::new(draw_uid(&shard));
         let hints = hints::rebuild(&shard, engine.as_ref());
         let trees = ReplicaTrees::new(&shard.commons, shard.index);
         let graves = Graves::new(&shard.commons, shard.index);
@@ -379,8 +387,7 @@ impl Supervised for StorageShard {
                 Err(error) => panic!("the log does not open again: {error}"),
             }
         }
-        let uid = ShardUid(self.shard.commons.environment.entropy.draw("shard uid"));
-        self.minter = Minter::new(uid);
+        self.minter = Minter::new(draw_uid(&self.shard));
         self.hints = hints::rebuild(&self.shard, self.engine.as_ref());
         self.batch = Batch::default();
         self.awaited.clear();

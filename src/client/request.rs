@@ -204,12 +204,7 @@ impl Failures {
 
 /// Whether another node may do better.
 fn is_for_another(error: &RequestError) -> bool {
-    let here = matches!(
-        error,
-        RequestError::Interrupted
-            | RequestError::QuorumNotMet { .. }
-            | RequestError::StorageFull { .. }
-    );
+    let here = matches!(error, RequestError::Interrupted | RequestError::QuorumNotMet { .. });
     here || error.is_of_the_node()
 }
 

@@ -56,6 +56,10 @@ defects! {
     FullHistoryOnPut = "full-history-on-put",
     /// A right to mint outlives the run of its shard.
     RightOfEarlierRun = "right-of-earlier-run",
+    /// A shard has the same uid at every start.
+    UidKept = "uid-kept",
+    /// A key that was forgotten begins again under the epoch that it had.
+    EpochRepeated = "epoch-repeated",
     /// A context brings no stamp along.
     StampNotInContext = "stamp-not-in-context",
     /// Of a write that was made twice each replica keeps its own, and says that it has seen the
@@ -72,7 +76,7 @@ defects! {
     StoredBeforeWrite = "stored-before-write",
     /// What is to be acknowledged when it is synced is acknowledged when it is written.
     DurableUnsynced = "durable-unsynced",
-    /// A damaged record is taken for none.
+    /// A record that is damaged, or cannot be read, is taken for none.
     CorruptIsNothing = "corrupt-is-nothing",
     // Repair.
     /// A read tells nobody that he is behind.

@@ -221,6 +221,7 @@ impl RequestError {
                 | Self::NotReady { .. }
                 | Self::StaleProperties { .. }
                 | Self::QuorumNotMet { .. }
+                | Self::StorageFull { .. }
         );
         about_it && self.fate() == Fate::NotApplied
     }

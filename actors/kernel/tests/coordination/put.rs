@@ -345,6 +345,17 @@ fn a_refusal_that_concerns_the_write_itself_is_not_tried_elsewhere() {
 }
 
 #[test]
+fn a_home_whose_disk_is_full_leaves_the_put_to_the_next_one() {
+    let mut put = Put::start(STRANGER, homes(3, 0), 2);
+    assert_eq!(put.outcome(0, Err(full())), [forward(1)]);
+    assert_eq!(put.outcome(1, Ok(answer(2))), [ok(2), PutEffect::Finish]);
+    let mut put = Put::start(STRANGER, homes(3, 0), 2);
+    assert_eq!(put.outcome(0, Err(full())), [forward(1)]);
+    assert_eq!(put.outcome(1, Err(full())), [forward(2)]);
+    assert_eq!(put.outcome(2, Err(full())), [refused(full()), PutEffect::Finish]);
+}
+
+#[test]
 fn a_failed_link_does_not_speak_for_the_homes_among_themselves() {
     let mut put = Put::start(STRANGER, homes(3, 0), 3);
     assert_eq!(put.fail(0, Failure::Unreachable), [forward(1)]);

@@ -27,6 +27,7 @@ pub struct SimulatedDisk {
 
 /// Which operations fail from now on.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Faults {
     /// Appends write half of their bytes, then fail.
     pub appends: bool,
@@ -34,6 +35,8 @@ pub struct Faults {
     pub syncs: bool,
     /// Truncations fail.
     pub truncates: bool,
+    /// Reads fail.
+    pub reads: bool,
     /// After so many more changes and syncs, every one fails: the power is about to go.
     pub all_after: Option<u64>,
 }
@@ -226,7 +229,11 @@ impl DiskFile for OpenInode {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.inode(|inode| {
+        self.with(|state, inode| {
+            if state.faults.reads {
+                return Err(io::Error::other("the disk does not read"));
+            }
+            let inode = state.inode(inode)?;
             let start = usize::try_from(offset).unwrap_or(usize::MAX);
             let bytes = inode.written.get(start..start.saturating_add(buffer.len()));
             buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);

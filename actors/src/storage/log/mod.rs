@@ -228,7 +228,11 @@ impl Engine for LogEngine {
     fn get(&self, token: Token, key: &Key) -> Result<Option<Bytes>, StorageError> {
         match self.index.directory.get(token, key) {
             Some(newest) => match self.read(key, *newest) {
-                Err(StorageError::Corrupt { .. }) if planted(Defect::CorruptIsNothing) => Ok(None),
+                Err(StorageError::Corrupt { .. } | StorageError::Io { .. })
+                    if planted(Defect::CorruptIsNothing) =>
+                {
+                    Ok(None)
+                }
                 read => read.map(Some),
             },
             None => Ok(None),

@@ -231,8 +231,11 @@ impl Run {
         let storing = self.phase == Phase::Storing;
         match outcome {
             Err(error) if !storing && error.fate() == Fate::NotApplied => {
-                let is_overloaded = matches!(error, RequestError::Overloaded { .. });
-                self.shed |= seat.is_home() && is_overloaded;
+                let has_no_room = matches!(
+                    error,
+                    RequestError::Overloaded { .. } | RequestError::StorageFull { .. }
+                );
+                self.shed |= seat.is_home() && has_no_room;
                 seat.standing = Standing::Failed(Failure::Refused);
                 self.refuse(error);
                 self.proceed(now, effects);
