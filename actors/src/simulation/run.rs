@@ -335,8 +335,9 @@ impl Stage {
         loop {
             sleep(LOOK).await;
             // A site that was armed before may have been reached since; an actor that fell before
-            // may have been given up now.
+            // may have been given up now. What ended by itself starts again at once.
             self.atlas.tend(&mut self.world).await;
+            self.atlas.calm(&mut self.world).await;
             let Some(why) = self.unequal().await else { return true };
             if told != why {
                 self.book.note(why.clone());
@@ -353,6 +354,9 @@ impl Stage {
 
     /// What is not yet as it must be in the end.
     async fn unequal(&self) -> Option<String> {
+        if let Some(node) = self.world.names().into_iter().find(|node| !self.world.runs(node)) {
+            return Some(format!("{node} does not run"));
+        }
         for (node, handle) in self.world.handles() {
             let doubts = handle.anti_entropy();
             let (incomplete, damaged) = (doubts.incomplete, doubts.quarantined);
@@ -388,7 +392,25 @@ impl Stage {
                 reports.push((home, handle.replica(&place.key).await));
             }
         }
+        self.excuse_rot(&mut reports);
         reports
+    }
+
+    /// A rotten copy of what no other home holds can be neither read nor mended: it is none.
+    fn excuse_rot(&self, reports: &mut [(String, Result<ReplicaReport, RequestError>)]) {
+        let empty = |(_, report): &(String, Result<ReplicaReport, RequestError>)| {
+            report.as_ref().ok().filter(|report| report.digest.is_none()).cloned()
+        };
+        let known: Vec<_> = reports.iter().filter(|(_, report)| report.is_ok()).collect();
+        let Some(none) = known.first().and_then(|first| empty(first)) else { return };
+        if !known.iter().all(|report| empty(report).is_some()) {
+            return;
+        }
+        for (node, report) in reports {
+            if report.is_err() && self.atlas.rotten.contains(node.as_str()) {
+                *report = Ok(ReplicaReport { node: node.clone(), ..none.clone() });
+            }
+        }
     }
 
     /// Writes down what all nodes hold, and reads every key.
