@@ -8,11 +8,7 @@
 //! Who is up is looked up in the published view at every tick, so no news can be missed; a new
 //! link begins the delivery anew at once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Supervised};
 use bytes::Bytes;
@@ -58,8 +54,6 @@ pub struct HintedHandoffQueue {
     shard: Rc<Shard>,
     deliveries: BTreeMap<NodeId, Delivery>,
     effects: Vec<DeliveryEffect>,
-    /// What was read again and sent again, since its generation had passed meanwhile.
-    resent: BTreeSet<(NodeId, Key)>,
     /// How much room the clients of the shard leave for this.
     leisure: Leisure,
 }
@@ -70,14 +64,7 @@ impl HintedHandoffQueue {
 
     /// A queue that has yet to hear what is kept.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
-        Self {
-            me,
-            shard,
-            deliveries: BTreeMap::new(),
-            effects: Vec::new(),
-            resent: BTreeSet::new(),
-            leisure: Leisure::FULL,
-        }
+        Self { me, shard, deliveries: BTreeMap::new(), effects: Vec::new(), leisure: Leisure::FULL }
     }
 
     fn step(
@@ -172,7 +159,6 @@ impl HintedHandoffQueue {
 
     /// Forgets what is under way, and pauses after failures.
     fn begin_anew(&mut self, home: NodeId) {
-        self.resent.retain(|(of, _)| *of != home);
         self.feed(home, DeliveryEvent::HomeDown);
         self.feed(home, self.standing_of(home));
     }
@@ -258,21 +244,17 @@ impl Handler<Told<HandedOver>> for HintedHandoffQueue {
     fn handle(&mut self, told: Told<HandedOver>, _: &mut Self::Context) {
         let (HandedOver { handed, reply }, _handling) = self.me.open(told);
         let Handed { home, to: from, key, digest } = handed;
-        let sent_again = self.resent.remove(&(home, key.clone()));
-        if let PeerReply::Outdated(fence) = reply {
-            // It is read again under a later generation, or set aside.
-            self.shard.meet(&key, fence);
-            if !sent_again {
-                // At once: rounds of reaping raise generations as often as a pause would last.
-                self.resent.insert((home, key.clone()));
-                return self.shard.storage().tell(ReadHints { home, to: from, keys: vec![key] });
+        let event = match reply {
+            PeerReply::Stored => DeliveryEvent::Acknowledged { from, key, digest },
+            PeerReply::Outdated(fence) => {
+                // It is read again under a later generation, or set aside.
+                self.shard.meet(&key, fence);
+                DeliveryEvent::Outdated { from, key }
             }
-        }
-        let event = if reply == PeerReply::Stored {
-            DeliveryEvent::Acknowledged { from, key, digest }
-        } else {
-            debug!(target: STORAGE, shard = self.shard.index, ?reply, "a hint was not taken");
-            DeliveryEvent::Failed { from, key }
+            reply => {
+                debug!(target: STORAGE, shard = self.shard.index, ?reply, "a hint was not taken");
+                DeliveryEvent::Failed { from, key }
+            }
         };
         self.feed(home, event);
     }

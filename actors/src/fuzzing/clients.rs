@@ -5,7 +5,7 @@ use henge_kernel::id::ClusterId;
 
 use super::{
     Features, Target,
-    frames::{FRAME, comes_back, encoded, mend_frame},
+    frames::{comes_back, encoded, frame, mend_frame},
 };
 use crate::{
     transport::{Frame, Lane, deframed},
@@ -16,14 +16,6 @@ use crate::{
 };
 
 pub(super) fn targets() -> Vec<Target> {
-    let frame = |name, seeds, run, mend| Target {
-        name,
-        seeds,
-        words: &[],
-        mend: Some(mend),
-        run,
-        allocates: FRAME,
-    };
     vec![
         Target {
             words: &[b"\"n\":", b"null", b"{", b"}", b"[", b"\"", b"1e999", b"-1", b"lww"],

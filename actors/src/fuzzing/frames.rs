@@ -18,20 +18,22 @@ use crate::{
 };
 
 /// The codec may claim as much for a header, whatever its length.
-pub(super) const FRAME: Allocates = Allocates { floor: 128 << 10, each: 64 };
+const FRAME: Allocates = Allocates { floor: 128 << 10, each: 64 };
 
 /// How far behind a header's end, or before it, another end is looked for.
 const SHIFTS: usize = 6;
 
+/// A reader of frames, or of what travels like them.
+pub(super) fn frame(
+    name: &'static str,
+    seeds: fn() -> Vec<Vec<u8>>,
+    run: fn(&[u8], &mut Features),
+    mend: fn(&mut [u8]),
+) -> Target {
+    Target { name, seeds, words: &[], mend: Some(mend), run, allocates: FRAME }
+}
+
 pub(super) fn targets() -> Vec<Target> {
-    let frame = |name, seeds, run, mend| Target {
-        name,
-        seeds,
-        words: &[],
-        mend: Some(mend),
-        run,
-        allocates: FRAME,
-    };
     vec![
         frame("peer-requests", request_seeds, run_request, mend_request),
         frame("peer-control", control_seeds, run_control, mend_control),

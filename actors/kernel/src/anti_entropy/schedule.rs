@@ -2,9 +2,9 @@
 //!
 //! Every pair of nodes that share a tree compares all of them every ten seconds; soon after the
 //! other has returned; at once when a partition is known to be dirty, and when the ring has changed;
-//! and again at once as long as something was mended, for until the roots are equal nobody knows what else
-//! there is. One exchange mends both sides, so the node with the smaller identity takes the lead,
-//! and the other one steps in if nothing has come for a while.
+//! and again at once as long as something was mended, for until the roots are equal nobody knows
+//! what else there is. One exchange mends both sides, so the node with the smaller identity takes
+//! the lead, and the other one steps in if nothing has come for a while.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,10 +3,7 @@
 use core::mem;
 
 use super::{Conflict, Record, Version};
-use crate::{
-    id::WriteId,
-    planted::{Defect, planted},
-};
+use crate::planted::{Defect, planted};
 
 /// What came of a merge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,12 +35,10 @@ impl Record {
     pub(super) fn unite(&mut self, other: &Self, conflict: Conflict) -> Merged {
         let mut merged = Merged::default();
         let mine = mem::take(&mut self.versions);
-        let own = mine.iter().filter(|_| planted(Defect::TwinMergedAway));
-        let twins: Vec<WriteId> = own.map(|version| version.write_id).collect();
         let mut theirs = other.versions.iter().peekable();
         for version in mine {
             while let Some(new) = theirs.next_if(|new| new.dot < version.dot) {
-                self.adopt(new, &twins);
+                self.adopt(new);
             }
             if let Some(same) = theirs.next_if(|same| same.dot == version.dot) {
                 let kept = merged.keep_one(version, same);
@@ -54,7 +49,7 @@ impl Record {
                 self.versions.push(version);
             }
         }
-        theirs.for_each(|new| self.adopt(new, &twins));
+        theirs.for_each(|new| self.adopt(new));
         merged.changed |= self.history.union(&other.history);
         merged.amnesia = self.void_outrun_right();
         self.overwritten.union(&other.overwritten);
@@ -65,9 +60,8 @@ impl Record {
     }
 
     /// A version that only the other record has: new here, or overwritten here.
-    fn adopt(&mut self, new: &Version, twins: &[WriteId]) {
-        let seen = self.history.contains(new.dot) && !planted(Defect::MergeByUnion);
-        if !seen && !twins.contains(&new.write_id) {
+    fn adopt(&mut self, new: &Version) {
+        if !self.history.contains(new.dot) || planted(Defect::MergeByUnion) {
             self.versions.push(new.clone());
         }
     }

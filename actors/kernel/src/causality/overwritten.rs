@@ -12,7 +12,10 @@
 use smallvec::SmallVec;
 
 use super::{Conflict, Dot, Merged, Minter, Record, Stamp, Version, Write, WriteRefused, Written};
-use crate::id::WriteId;
+use crate::{
+    id::WriteId,
+    planted::{Defect, planted},
+};
 
 /// How many overwritten writes a record names: each costs 42 bytes on every way that the record
 /// goes. A key that is overwritten faster than a client repeats outruns any number.
@@ -113,6 +116,12 @@ impl Record {
         self.note(&mine);
         // What comes after it was overwritten here may not have been here before.
         self.note(&theirs);
+        if planted(Defect::TwinMergedAway) {
+            let is_twin = |held: &Version| {
+                mine.iter().any(|was| was.write_id == held.write_id && was.dot != held.dot)
+            };
+            self.versions.retain(|held| !is_twin(held));
+        }
         self.trim_overwritten();
         merged.changed |= self.fold();
         merged

@@ -10,12 +10,16 @@
 //! dirty for the absent home, and only then the mark goes: anti-entropy among the homes does the
 //! rest when it returns. With no home to give it to, the copy stays.
 
-use core::time::Duration;
+use core::{mem, time::Duration};
 use std::collections::{BTreeMap, VecDeque};
 
 use smallvec::SmallVec;
 
 use crate::{causality::Digest, id::NodeId, key::Key, machine::Machine, time::Instant};
+
+mod events;
+
+pub use events::{DeliveryEffect, DeliveryEvent, Due};
 
 /// How old a hint becomes before the other homes take it.
 pub const AGE_MAX: Duration = Duration::from_hours(24);
@@ -32,105 +36,6 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// Hints that are fetched at a time, at most.
 pub const BATCH_MAX: usize = 64;
 
-/// A hint that can be delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// Whose record it is.
-    pub key: Key,
-    /// Bytes of the record.
-    pub bytes: u64,
-    /// The homes of the key other than the one that it is kept for, as far as they are up. Of use
-    /// only for aged hints.
-    pub others: SmallVec<[NodeId; 6]>,
-}
-
-impl Due {
-    /// A hint that only its home is to get.
-    pub fn for_home(key: Key, bytes: u64) -> Self {
-        Self { key, bytes, others: SmallVec::new() }
-    }
-}
-
-/// What happened to a delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeliveryEvent {
-    /// The home is up.
-    HomeUp,
-    /// The home is down.
-    HomeDown,
-    /// Another node is down.
-    MemberDown(NodeId),
-    /// A hint for the home was added or changed.
-    Hinted,
-    /// What [`DeliveryEffect::Fetch`] asked for.
-    Fetched {
-        /// Behind which key.
-        after: Option<Key>,
-        /// Whether only those were asked for that are older than [`AGE_MAX`].
-        aged: bool,
-        /// The hints; none if there are no more.
-        hints: Vec<Due>,
-    },
-    /// A home has the record on its disk: it acknowledged it after fdatasync.
-    Acknowledged {
-        /// The home.
-        from: NodeId,
-        /// The record's key.
-        key: Key,
-        /// The digest of the record that was sent.
-        digest: Digest,
-    },
-    /// A home did not take a record, or it could not be sent, or read.
-    Failed {
-        /// The home.
-        from: NodeId,
-        /// The record's key.
-        key: Key,
-    },
-    /// The partition of the key is noted as dirty for the home, durably.
-    DirtyNoted(Key),
-    /// A mark was kept, because the record has changed.
-    Changed,
-    /// A mark was kept, because there was no room to write that it goes.
-    Unreleased,
-    /// How many bytes the home has room for at a time.
-    Window(u64),
-    /// Clients come first for now.
-    Paused,
-    /// There is time for this again.
-    Resumed,
-}
-
-/// What a delivery wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DeliveryEffect {
-    /// Say which hints come next: at most [`BATCH_MAX`].
-    Fetch {
-        /// Behind which key; from the beginning if that is none.
-        after: Option<Key>,
-        /// Only those that are older than [`AGE_MAX`].
-        aged: bool,
-    },
-    /// Send the records of these keys, as they are now, in one message, to be acknowledged after
-    /// fdatasync.
-    Send {
-        /// The receiver.
-        to: NodeId,
-        /// The keys.
-        keys: Vec<Key>,
-    },
-    /// Note durably that the partition of the key is dirty for the home.
-    NoteDirty(Key),
-    /// Take the home's mark off the record if its digest is still this: see
-    /// [`super::hint::release`]. If it is not, say [`DeliveryEvent::Changed`].
-    Release {
-        /// The record's key.
-        key: Key,
-        /// What was acknowledged.
-        digest: Digest,
-    },
-}
-
 /// A record that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Flight {
@@ -139,6 +44,8 @@ struct Flight {
     awaited: SmallVec<[NodeId; 6]>,
     /// What was acknowledged by those who did.
     digest: Option<Digest>,
+    /// Whether it was read and sent again, since its generation had passed.
+    resent: bool,
 }
 
 /// The machine that drains the hints of one home. It lives as long as there are any.
@@ -305,6 +212,27 @@ impl Delivery {
         }
     }
 
+    /// Sends a record again, once and at once: rounds of reaping raise generations as often as a
+    /// pause would last.
+    fn outdated(
+        &mut self,
+        now: Instant,
+        (from, key): (NodeId, Key),
+        effects: &mut Vec<DeliveryEffect>,
+    ) {
+        let Some(flight) = self.awaited_of(from, &key) else { return };
+        if mem::replace(&mut flight.resent, true) {
+            return self.fail(&key);
+        }
+        self.heard = now;
+        effects.push(DeliveryEffect::Send { to: from, keys: vec![key] });
+    }
+
+    /// The flight of a record that `from` has yet to acknowledge.
+    fn awaited_of(&mut self, from: NodeId, key: &Key) -> Option<&mut Flight> {
+        self.flights.get_mut(key).filter(|flight| flight.awaited.contains(&from))
+    }
+
     /// Keeps a hint that was not taken, and sends no more until the pause is over.
     fn fail(&mut self, key: &Key) {
         self.land(key);
@@ -426,7 +354,8 @@ impl Delivery {
                 batches.entry(*node).or_default().push(due.key.clone());
             }
             self.in_flight = self.in_flight.saturating_add(due.bytes);
-            self.flights.insert(due.key, Flight { bytes: due.bytes, awaited, digest: None });
+            let flight = Flight { bytes: due.bytes, awaited, digest: None, resent: false };
+            self.flights.insert(due.key, flight);
             self.heard = now;
         }
         effects.extend(batches.into_iter().map(|(to, keys)| DeliveryEffect::Send { to, keys }));
@@ -460,11 +389,11 @@ impl Machine for Delivery {
                 self.acknowledged(now, (from, key, digest), effects);
             }
             DeliveryEvent::Failed { from, key } => {
-                let flight = self.flights.get(&key);
-                if flight.is_some_and(|flight| flight.awaited.contains(&from)) {
+                if self.awaited_of(from, &key).is_some() {
                     self.fail(&key);
                 }
             }
+            DeliveryEvent::Outdated { from, key } => self.outdated(now, (from, key), effects),
             DeliveryEvent::DirtyNoted(key) => self.dirty_noted(key, effects),
             DeliveryEvent::Window(window) => self.window = window,
             DeliveryEvent::Paused => self.paused = true,

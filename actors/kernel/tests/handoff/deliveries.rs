@@ -62,6 +62,10 @@ impl Drain {
         self.handle(DeliveryEvent::Failed { from, key: key(index) })
     }
 
+    fn outdated(&mut self, from: NodeId, index: usize) -> &[DeliveryEffect] {
+        self.handle(DeliveryEvent::Outdated { from, key: key(index) })
+    }
+
     /// Waits for the machine's deadline.
     fn wait(&mut self) -> &[DeliveryEffect] {
         self.effects.clear();
@@ -190,6 +194,20 @@ fn a_refusal_pauses_the_delivery_and_does_not_stand_before_the_other_hints() {
     drain.fetched(&[(0, 60), (1, 60)]);
     drain.failed(HOME, 0);
     assert_eq!(drain.machine.deadline(), Some(drain.now.after(RETRY_AFTER * 2)), "for longer");
+}
+
+#[test]
+fn a_record_of_a_generation_that_passed_is_sent_again_at_once_and_once() {
+    let mut drain = Drain::up(&[(0, 60), (1, 60)]);
+    assert_eq!(drain.outdated(OTHER, 0), [], "who was not asked");
+    assert_eq!(drain.outdated(HOME, 0), [send(HOME, &[0])]);
+    assert_eq!(drain.machine.bytes_in_flight(), 60);
+    assert_eq!(drain.outdated(HOME, 0), []);
+    assert_eq!(drain.machine.deadline(), Some(drain.now.after(RETRY_AFTER)), "as if refused");
+    assert_eq!(drain.outdated(HOME, 0), [], "nothing is under way");
+    let mut drain = Drain::up(&[(0, 60)]);
+    drain.outdated(HOME, 0);
+    assert!(drain.acknowledged(HOME, 0).contains(&release(0)));
 }
 
 #[test]

@@ -50,6 +50,7 @@ mod replicas;
 mod service;
 mod verdict;
 
+pub use service::DESERVED;
 pub use verdict::{Counts, Outcome, Verdict, Violation, ViolationKind};
 
 use super::history::History;

@@ -34,7 +34,7 @@ const CODES: [&str; 20] = [
 ];
 
 /// Refusals that are the client's own fault.
-const DESERVED: [&str; 8] = [
+pub const DESERVED: [&str; 8] = [
     "bad_context",
     "bad_request",
     "bucket_property_fixed",

@@ -79,34 +79,32 @@ fn kept_for_three(scene: &mut Scene) -> Story<'_> {
     })
 }
 
+/// All homes are away; the fallback takes a write; they return, and have no room for it.
+async fn refused_by_the_homes(scene: &mut Scene) -> Result<(String, String), Stuck> {
+    let (keeper, put) = kept_by_the_fallback(scene).await?;
+    let homes = scene.homes.clone();
+    for home in &homes {
+        scene.world.disk(home).set_capacity(Some(scene.world.disk(home).used()));
+    }
+    scene.world.network.heal_all();
+    for home in &homes {
+        scene.until_seen(slice::from_ref(&keeper), home, "up").await?;
+    }
+    scene.pass(5_000).await;
+    Ok((keeper, put))
+}
+
 fn no_room_at_home(scene: &mut Scene) -> Story<'_> {
     Box::pin(async {
-        let (keeper, _) = kept_by_the_fallback(scene).await?;
-        let homes = scene.homes.clone();
-        for home in &homes {
-            scene.world.disk(home).set_capacity(Some(scene.world.disk(home).used()));
-        }
-        scene.world.network.heal_all();
-        for home in &homes {
-            scene.until_seen(slice::from_ref(&keeper), home, "up").await?;
-        }
-        scene.pass(5_000).await;
+        refused_by_the_homes(scene).await?;
         scene.end(0).await
     })
 }
 
 fn changed_on_its_way(scene: &mut Scene) -> Story<'_> {
     Box::pin(async {
-        let (keeper, old) = kept_by_the_fallback(scene).await?;
+        let (keeper, old) = refused_by_the_homes(scene).await?;
         let homes = scene.homes.clone();
-        for home in &homes {
-            scene.world.disk(home).set_capacity(Some(scene.world.disk(home).used()));
-        }
-        scene.world.network.heal_all();
-        for home in &homes {
-            scene.until_seen(slice::from_ref(&keeper), home, "up").await?;
-        }
-        scene.pass(5_000).await;
         // The homes take it now, and do not say so before they have synced it.
         for home in &homes {
             scene.world.disk(home).set_capacity(None);
