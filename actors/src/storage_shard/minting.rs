@@ -20,7 +20,8 @@ use crate::{
 
 impl StorageShard {
     pub(super) fn mint(&mut self, request: MintRecord) {
-        if self.closed || self.is_outdated(&request) {
+        // Of a poisoned log it is sure that nothing is written: another home can.
+        if self.closed || self.engine.poisoned().is_some() || self.is_outdated(&request) {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
         let token = request.key.token();

@@ -104,6 +104,27 @@ fn a_node_whose_disk_fails_takes_no_more_writes_says_so_and_others_go_on() {
 }
 
 #[test]
+fn a_home_whose_disk_fails_leaves_what_was_forwarded_to_it_to_the_next_one() {
+    simulate(async {
+        let world = World::start(Plan { nodes: 5, ..Plan::three(4) }).await;
+        let list = world.node("a").preference_list(&key("k"));
+        let faults = Faults { appends: true, ..Faults::default() };
+        world.disk(&list.homes[0]).set_faults(faults);
+        // The first one meets the failure, the others the log that it has poisoned.
+        for round in 0..5 {
+            let value = format!("v{round}");
+            put(world.node(&list.fallbacks[0]), "k", &value, PutOptions::default()).await.unwrap();
+        }
+        for node in list.homes.iter().chain(&list.fallbacks) {
+            world.disk(node).set_faults(faults);
+            let _ = put(world.node(node), "k", "w", PutOptions::default()).await;
+        }
+        let nowhere = put(world.node(&list.fallbacks[0]), "k", "w", PutOptions::default()).await;
+        assert_eq!(nowhere.unwrap_err().fate(), Fate::NotApplied, "no log takes anything");
+    });
+}
+
+#[test]
 fn a_full_disk_refuses_puts_and_loses_nothing() {
     simulate(async {
         let world = World::start(Plan::three(5)).await;

@@ -356,6 +356,22 @@ fn a_home_whose_disk_is_full_leaves_the_put_to_the_next_one() {
 }
 
 #[test]
+fn a_home_that_failed_as_it_minted_leaves_the_put_to_the_next_one() {
+    let failed =
+        |got| RequestError::QuorumNotMet { needed: 2, got, homes_down: 0, fate: Fate::Unknown };
+    let mut put = Put::start(STRANGER, homes(3, 0), 2);
+    assert_eq!(put.outcome(0, Err(failed(0))), [forward(1)]);
+    assert_eq!(put.outcome(1, Ok(answer(2))), [ok(2), PutEffect::Finish]);
+    let mut put = Put::start(STRANGER, homes(2, 0), 2);
+    put.outcome(0, Err(failed(0)));
+    let reply = quorum_not_met(2, 0, 1, Fate::Unknown);
+    assert_eq!(put.outcome(1, Err(overloaded())), [reply, PutEffect::Finish], "it may be there");
+    let mut put = Put::start(STRANGER, homes(3, 0), 2);
+    let minted = put.outcome(0, Err(failed(1)));
+    assert_eq!(minted, [refused(failed(1)), PutEffect::Finish], "it has spread what it could");
+}
+
+#[test]
 fn a_failed_link_does_not_speak_for_the_homes_among_themselves() {
     let mut put = Put::start(STRANGER, homes(3, 0), 3);
     assert_eq!(put.fail(0, Failure::Unreachable), [forward(1)]);

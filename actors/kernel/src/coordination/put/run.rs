@@ -240,6 +240,10 @@ impl Run {
                 self.refuse(error);
                 self.proceed(now, effects);
             }
+            // It failed as it minted: as with one that fell silent, the others have their chance.
+            Err(RequestError::QuorumNotMet { got: 0, .. }) if forwarding => {
+                self.failed(now, node, Failure::Lost, effects);
+            }
             outcome if forwarding => {
                 self.reply(outcome, effects);
                 self.stage = Stage::Over;
