@@ -60,6 +60,8 @@ defects! {
     UidKept = "uid-kept",
     /// A key that was forgotten begins again under the epoch that it had.
     EpochRepeated = "epoch-repeated",
+    /// A key takes as many siblings as are written.
+    SiblingsUnbounded = "siblings-unbounded",
     /// A context brings no stamp along.
     StampNotInContext = "stamp-not-in-context",
     /// Of a write that was made twice each replica keeps its own, and says that it has seen the

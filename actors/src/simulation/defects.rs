@@ -5,6 +5,27 @@ pub use henge_kernel::planted::{AVAILABLE as CAN_BE_PLANTED, Defect};
 
 use super::{Options, checkers::Verdict, run, scenarios};
 
+/// A defect in a file: its name.
+pub(super) mod by_name {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::Defect;
+
+    #[expect(clippy::ref_option, reason = "serde passes a reference")]
+    pub fn serialize<S: Serializer>(defect: &Option<Defect>, to: S) -> Result<S::Ok, S::Error> {
+        match defect {
+            Some(defect) => to.serialize_str(defect.name()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Defect>, D::Error> {
+        let Some(name) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let known = Defect::ALL.iter().copied().find(|defect| defect.name() == name);
+        known.map(Some).ok_or_else(|| D::Error::custom(format!("{name} is no defect")))
+    }
+}
+
 /// How a planted defect was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {

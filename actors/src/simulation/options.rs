@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
+use henge_kernel::{causality::RecordLimits, planted::Defect};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -48,8 +49,18 @@ pub struct Options {
     pub burst_ms: u64,
     /// What the clients do.
     pub mix: Mix,
+    /// What single requests want for themselves.
+    #[serde(default)]
+    pub wishes: Wishes,
+    /// Whether all write to one key what they have not seen, until it takes no more: then nobody may
+    /// lose what it has written itself, and only homes write, so that the siblings can be bounded.
+    #[serde(default)]
+    pub crowd: bool,
     /// What nodes are told.
     pub tuning: Tuning,
+    /// The mistake that is made on purpose.
+    #[serde(default, with = "super::defects::by_name", skip_serializing_if = "Option::is_none")]
+    pub planted: Option<Defect>,
 }
 
 /// How good the network is while faults are on.
@@ -110,6 +121,18 @@ pub struct Mix {
     pub retry_percent: u8,
     /// Of a hundred requests, how many are given up by the client before the store answers.
     pub impatient_percent: u8,
+}
+
+/// What single requests want for themselves, whatever their bucket says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wishes {
+    /// Of a hundred requests, how many have a quorum of their own.
+    pub quorum_percent: u8,
+    /// Of a hundred puts, how many expire.
+    pub ttl_percent: u8,
+    /// How long a value that expires lives at most.
+    pub ttl_ms_max: u64,
 }
 
 /// What nodes are told.
@@ -185,14 +208,38 @@ impl Options {
             bursts: usize::try_from(draws.within("bursts", 1..=3)).unwrap_or(1),
             burst_ms: draws.within("burst ms", 4_000..=10_000),
             mix: Mix::draw(&draws),
+            wishes: Wishes::draw(&draws),
+            crowd: draws.within("crowd", 0..=11) == 0,
             tuning: Tuning::draw(&draws),
+            planted: None,
         };
+        if options.crowd {
+            options.gather();
+        }
         options.settle();
         options
     }
 
+    /// Has everybody write to one key.
+    fn gather(&mut self) {
+        self.buckets.truncate(1);
+        self.keys = 1;
+        self.clients = 8;
+        self.pause_ms = 8;
+        self.bursts = 1;
+        self.value_bytes = self.value_bytes.min(200);
+        self.mix = Mix { read: 3, update: 0, blind: 30, chained: 1, delete: 0, ..self.mix };
+    }
+
     /// Draws the consequences of what was chosen: what cannot be, or would be no bug, is left out.
     pub fn settle(&mut self) {
+        if self.crowd {
+            self.damaged_max = 0;
+            self.wishes.quorum_percent = 0;
+            for bucket in &mut self.buckets {
+                (bucket.lww, bucket.sloppy) = (false, false);
+            }
+        }
         let acknowledgements = self.buckets.iter().map(|bucket| usize::from(bucket.w)).min();
         self.damaged_max = self.damaged_max.min(acknowledgements.unwrap_or(1) - 1);
         if self.damaged_max == 0 {
@@ -210,11 +257,11 @@ impl Options {
         self.buckets.retain(|bucket| usize::from(bucket.n) <= self.nodes);
     }
 
-    /// Whether a strict read must see what was acknowledged before. A node that lost what it had
-    /// acknowledged counts again when it was compared with the homes that are up: those that have
-    /// the write may be away.
-    pub fn strict_is_fresh(&self) -> bool {
-        self.damaged_max == 0
+    /// The most siblings that a get may show, if they are bounded: no home adds one to as many as a
+    /// record takes, but what homes have added at a time comes together.
+    pub fn siblings_max(&self) -> Option<usize> {
+        let homes = self.buckets.iter().map(|bucket| usize::from(bucket.n)).max();
+        homes.filter(|_| self.crowd).map(|homes| homes * RecordLimits::default().versions_max)
     }
 
     /// What the clients have to do.
@@ -224,7 +271,10 @@ impl Options {
             keys: self.keys,
             value_bytes: self.value_bytes,
             mix: self.mix,
-            strict_is_fresh: self.strict_is_fresh(),
+            wishes: self.wishes,
+            // Fewer than the nodes that may lose it, and a loss were no bug.
+            w_min: u8::try_from(self.damaged_max + 1).unwrap_or(u8::MAX),
+            repeats: self.faults.contains(&Fault::Duplication),
         }
     }
 
@@ -313,6 +363,16 @@ impl Mix {
             write_id_percent: percent("write id percent", 100),
             retry_percent: percent("retry percent", 100),
             impatient_percent: percent("impatient percent", 20),
+        }
+    }
+}
+
+impl Wishes {
+    fn draw(draws: &Draws) -> Self {
+        Self {
+            quorum_percent: draws.of("quorum percent", &[0, 0, 10, 50]),
+            ttl_percent: draws.of("ttl percent", &[0, 0, 10, 40]),
+            ttl_ms_max: draws.of("ttl ms max", &[1_000, 5_000, 3_600_000]),
         }
     }
 }

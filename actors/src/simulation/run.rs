@@ -22,6 +22,7 @@ use super::{
     atlas::Atlas,
     book::{Book, Tally},
     checkers::{self, Verdict},
+    defects,
     history::{Dump, Event, History, Mark, MarkName, Meta, NodeState, Quorum},
     options::{Bucket, Options},
     panics, sites,
@@ -31,6 +32,8 @@ use crate::{NodeHandle, reports::ReplicaReport, settings::Settings};
 
 /// How long after the end of all faults replicas may differ, in ms.
 pub const CONVERGE_MS: u64 = 10_000;
+/// In so much time a request is served where it can be, in ms.
+const SERVE_MS: u64 = 2_000;
 /// How long a cluster may take to be ready, without faults.
 const READY: Duration = Duration::from_secs(20);
 /// How long the run looks on before it judges what does not become equal.
@@ -78,7 +81,18 @@ impl Report {
 }
 
 /// Runs what `options` decide, on this thread. A panic that nobody planted is a problem of the run.
+///
+/// # Panics
+///
+/// If a mistake is to be planted, without the feature `planted-defects`.
 pub fn run(options: &Options) -> Report {
+    match options.planted {
+        Some(defect) => defects::with(defect, || run_as_it_is(options)),
+        None => run_as_it_is(options),
+    }
+}
+
+fn run_as_it_is(options: &Options) -> Report {
     sites::take_passes();
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.unwrap_or_else(|error| unreachable!("a runtime of timers: {error}"));
@@ -161,7 +175,11 @@ fn meta(options: &Options) -> Meta {
         // A node that was started anew does not drop what it had promised to: the next regular
         // comparison makes up for that.
         converge_ms: Some(CONVERGE_MS + options.tuning.anti_entropy_ms),
-        skew_ms: (!bent).then_some(0),
+        // Clocks show whole milliseconds.
+        skew_ms: (!bent).then_some(1),
+        lossy: options.damaged_max > 0,
+        max_siblings: options.siblings_max(),
+        serve_ms: Some(SERVE_MS),
         ..Meta::new("simulation")
     }
 }

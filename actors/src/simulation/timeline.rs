@@ -54,6 +54,7 @@ fn line_of(
                 MarkName::Fault => format!("{kind} {note}"),
                 MarkName::Heal => "all faults are over".to_owned(),
                 MarkName::Bucket => format!("bucket {}", mark.bucket),
+                MarkName::Service => format!("within reach: {:?}", mark.reach),
                 MarkName::Note => note.to_owned(),
             };
             Some(format!("{:>14}  == {what}", at(mark.t)))

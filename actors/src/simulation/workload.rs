@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     book::Book,
     history::{Answered, Event, Invoke, Kind, Quorum, Unanswered},
-    options::{Bucket, Mix},
+    options::{Bucket, Mix, Wishes},
 };
 use crate::{
     api::{Got, Written},
@@ -35,9 +35,17 @@ pub struct Work {
     pub value_bytes: usize,
     /// How often they do what.
     pub mix: Mix,
-    /// Whether a strict read must see what was acknowledged before.
-    pub strict_is_fresh: bool,
+    /// What single requests want for themselves.
+    pub wishes: Wishes,
+    /// The fewest acknowledgements that a write with a quorum of its own may want.
+    pub w_min: u8,
+    /// Whether the network repeats what was sent, as no stream does: who has refused a write that was
+    /// forwarded to it may take the same write a moment later.
+    pub repeats: bool,
 }
+
+/// Refusals that lie in the state of a node, and go with it.
+const PASSING: [&str; 3] = ["not_ready", "overloaded", "storage_full"];
 
 /// What is between a value's name and what fills it up.
 const SEPARATOR: char = '|';
@@ -70,6 +78,16 @@ pub type Seen = (String, Context);
 /// How many contexts a client remembers of a key.
 const REMEMBERED_MAX: usize = 12;
 
+/// Who must answer a request.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// Replicas that must answer.
+    count: u8,
+    /// How many of them must be homes, if the request says so.
+    homes: Option<u8>,
+    sloppy: bool,
+}
+
 /// A client: it sends one request after the other, and writes down what it is told.
 pub struct Client<S> {
     name: String,
@@ -91,6 +109,7 @@ struct Wish {
     seen: Option<Seen>,
     is_delete: bool,
     write_id: Option<WriteId>,
+    ttl: Option<Duration>,
 }
 
 impl<S: Store + Clone> Client<S> {
@@ -118,6 +137,28 @@ impl<S: Store + Clone> Client<S> {
 
     fn percent(&mut self, percent: u8) -> bool {
         self.rng.u8(0..100) < percent
+    }
+
+    /// What came later draws nothing where it is off: runs that are kept stay what they were.
+    fn later_percent(&mut self, percent: u8) -> bool {
+        percent > 0 && self.percent(percent)
+    }
+
+    /// Who must answer: as many as the bucket has it, or at least so many.
+    fn wanted(&mut self, bucket: &Bucket, usual: u8, least: u8) -> Wanted {
+        if !self.later_percent(self.work.wishes.quorum_percent) {
+            return Wanted { count: usual, homes: None, sloppy: bucket.sloppy };
+        }
+        let count = self.rng.u8(least.min(bucket.n)..=bucket.n);
+        let homes = self.rng.bool().then(|| self.rng.u8(1..=count));
+        Wanted { count, homes, sloppy: self.rng.bool() }
+    }
+
+    /// How long a value lives, if not for ever.
+    fn ttl(&mut self) -> Option<Duration> {
+        let Wishes { ttl_percent, ttl_ms_max, .. } = self.work.wishes;
+        let expires = self.later_percent(ttl_percent);
+        expires.then(|| Duration::from_millis(self.rng.u64(50..=ttl_ms_max.max(50))))
     }
 
     /// Reads, writes, or reads and then writes: as the mix has it.
@@ -183,15 +224,20 @@ impl<S: Store + Clone> Client<S> {
         (Duration::from_millis(given), Duration::from_millis(waits))
     }
 
-    fn invoke(&self, id: &str, op: Kind, node: &str, place: &Place) -> Invoke {
-        let Bucket { name, sloppy, .. } = &place.bucket;
-        let is_judged_as_strict = !sloppy && self.work.strict_is_fresh;
-        let quorum = if is_judged_as_strict { Quorum::Strict } else { Quorum::Sloppy };
+    fn invoke(
+        &self,
+        (id, op): (&str, Kind),
+        node: &str,
+        place: &Place,
+        wanted: Wanted,
+        (given, waits): (Duration, Duration),
+    ) -> Invoke {
         Invoke {
             c: self.name.clone(),
-            bucket: name.clone(),
+            bucket: place.bucket.name.clone(),
             node: node.to_owned(),
-            quorum: Some(quorum),
+            quorum: Some(if wanted.sloppy { Quorum::Sloppy } else { Quorum::Strict }),
+            timeout_ms: u64::try_from(given.min(waits).as_millis()).ok(),
             ..Invoke::new(self.book.now(), id, op, place.text.clone())
         }
     }
@@ -202,14 +248,17 @@ impl<S: Store + Clone> Client<S> {
         let place = Rc::clone(&self.places[number]);
         let id = self.next_id();
         let (given, waits) = self.patience();
-        let r = Some(place.bucket.r);
+        let Bucket { r, sloppy, .. } = place.bucket;
+        let usual = Wanted { count: r, homes: None, sloppy };
+        let wanted = if is_final { usual } else { self.wanted(&place.bucket, r, 1) };
+        let (r, pr) = (Some(wanted.count), wanted.homes);
         self.book.write(Event::Invoke(Invoke {
             r,
+            pr,
             is_final,
-            ..self.invoke(&id, Kind::Get, node, &place)
+            ..self.invoke((&id, Kind::Get), node, &place, wanted, (given, waits))
         }));
-        let sloppy = Some(place.bucket.sloppy);
-        let options = ReadOptions { r, sloppy, timeout: Some(given), ..ReadOptions::default() };
+        let options = ReadOptions { r, pr, sloppy: Some(wanted.sloppy), timeout: Some(given) };
         match timeout(waits, door.get(&place.key, options)).await {
             Ok(Ok(answer)) => {
                 let shown = shown(&answer.body);
@@ -249,7 +298,8 @@ impl<S: Store + Clone> Client<S> {
         let named = self.percent(self.work.mix.write_id_percent);
         let write_id = named.then(|| WriteId(self.rng.u128(..)));
         let place = Rc::clone(&self.places[number]);
-        let wish = Wish { place, seen, is_delete, write_id };
+        let ttl = if is_delete { None } else { self.ttl() };
+        let wish = Wish { place, seen, is_delete, write_id, ttl };
         let mut value = None;
         for _ in 0..3 {
             match self.try_to_write(&wish, value.take()).await {
@@ -272,36 +322,35 @@ impl<S: Store + Clone> Client<S> {
         let id = self.next_id();
         let value = value.unwrap_or_else(|| id.clone());
         let (given, waits) = self.patience();
-        let Wish { place, seen, is_delete, write_id } = wish;
-        let w = Some(place.bucket.w);
+        let Wish { place, seen, is_delete, write_id, ttl } = wish;
+        let wanted = self.wanted(&place.bucket, place.bucket.w, self.work.w_min);
+        let (w, pw) = (Some(wanted.count), wanted.homes);
         let op = if *is_delete { Kind::Delete } else { Kind::Put };
         self.book.write(Event::Invoke(Invoke {
             val: Some(value.clone()),
             wid: write_id.map(|id| id.to_string()),
             ctx: seen.iter().map(|(operation, _)| operation.clone()).collect(),
             w,
-            ..self.invoke(&id, op, node, place)
+            pw,
+            ttl_ms: ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok()),
+            ..self.invoke((&id, op), node, place, wanted, (given, waits))
         }));
         let context = seen.as_ref().map(|(_, context)| context.clone()).unwrap_or_default();
-        let (sloppy, timed) = (Some(place.bucket.sloppy), Some(given));
+        let (sloppy, timed) = (Some(wanted.sloppy), Some(given));
         let return_body = !is_delete && self.percent(10);
         let written = if *is_delete {
-            let (write_id, timeout_) = (*write_id, timed);
-            let options = DeleteOptions {
-                context,
-                w,
-                sloppy,
-                timeout: timeout_,
-                write_id,
-                ..DeleteOptions::default()
-            };
+            let (write_id, durability) = (*write_id, None);
+            let options =
+                DeleteOptions { context, w, pw, sloppy, timeout: timed, durability, write_id };
             timeout(waits, door.delete(&place.key, options)).await
         } else {
             let options = PutOptions {
                 context,
                 w,
+                pw,
                 sloppy,
                 timeout: timed,
+                ttl: *ttl,
                 write_id: *write_id,
                 return_body,
                 ..PutOptions::default()
@@ -317,9 +366,10 @@ impl<S: Store + Clone> Client<S> {
             }
             Ok(Err(error)) => {
                 let unanswered = unanswered(&self.book, id, Some(&error));
+                let repeated = self.work.repeats && PASSING.contains(&error.code());
                 self.book.write(match error.fate() {
-                    Fate::NotApplied => Event::Fail(unanswered),
-                    Fate::Unknown => Event::Info(unanswered),
+                    Fate::NotApplied if !repeated => Event::Fail(unanswered),
+                    _ => Event::Info(unanswered),
                 });
                 Tried::Failed(Some(value))
             }

@@ -7,5 +7,6 @@ mod format;
 mod last_writer;
 mod model;
 mod proof;
+mod reach;
 mod soundness;
 mod story;

@@ -30,7 +30,7 @@ fn damaged(events: &[Event]) -> Vec<BTreeSet<String>> {
 #[test]
 fn fewer_nodes_lose_what_they_acknowledged_than_any_write_has_acknowledgements() {
     let mut seen = 0;
-    for seed in 0..12 {
+    for seed in 0..16 {
         let mut options = short(seed);
         options.faults = Fault::ALL.iter().copied().filter(|fault| fault.is_damage()).collect();
         options.fault_every_ms = 200;

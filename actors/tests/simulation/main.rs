@@ -6,6 +6,7 @@ mod atlas;
 mod determinism;
 mod kept;
 mod processes;
+mod wishes;
 
 use henge_actors::simulation::Options;
 

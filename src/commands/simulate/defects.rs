@@ -27,11 +27,7 @@ pub(super) fn run(
     global: GlobalArgs,
 ) -> Result<Exit, Failure> {
     if !CAN_BE_PLANTED {
-        return Err(Failure::usage(
-            "no defects were planted",
-            "this program was built without them",
-            "cargo run --release --features planted-defects -- simulate --defects",
-        ));
+        return Err(not_built("no defects were planted"));
     }
     let wanted = wanted(names)?;
     let seeds = if args.seeds > 1 { args.seeds } else { SEEDS_MAX };
@@ -46,6 +42,15 @@ pub(super) fn run(
         output::text(&told(&wanted, &found))?;
     }
     Ok(if found.iter().all(Option::is_some) { Exit::Ok } else { Exit::Failed })
+}
+
+/// Why nothing can be planted.
+pub(super) fn not_built(what: impl Into<String>) -> Failure {
+    Failure::usage(
+        what.into(),
+        "this program was built without planted defects",
+        "cargo run --release --features planted-defects -- simulate --defects",
+    )
 }
 
 fn wanted(names: &[String]) -> Result<Vec<Defect>, Failure> {

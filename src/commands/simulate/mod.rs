@@ -14,7 +14,7 @@ mod summary;
 
 use std::{fs, path::Path};
 
-use henge_actors::simulation::{Options, kept};
+use henge_actors::simulation::{Options, defects::CAN_BE_PLANTED, kept};
 
 use self::summary::Summary;
 use super::{
@@ -82,5 +82,10 @@ fn read(file: &Path) -> Result<Options, Failure> {
     let remedy = "name the .json file that a red seed left; it fits the version that wrote it";
     let text = fs::read_to_string(file)
         .map_err(|error| Failure::usage(what.clone(), error.to_string(), remedy))?;
-    serde_json::from_str(&text).map_err(|error| Failure::usage(what, error.to_string(), remedy))
+    let options: Options = serde_json::from_str(&text)
+        .map_err(|error| Failure::usage(what.clone(), error.to_string(), remedy))?;
+    if options.planted.is_some() && !CAN_BE_PLANTED {
+        return Err(defects::not_built(what));
+    }
+    Ok(options)
 }

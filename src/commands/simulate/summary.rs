@@ -35,6 +35,10 @@ pub struct Summary {
     passes: BTreeMap<Site, u64>,
     converged_ms: Vec<u64>,
     fresh_gets: u64,
+    /// Requests that had to be served, whatever was broken elsewhere.
+    expected: u64,
+    /// The most siblings that a get showed.
+    siblings_max: usize,
 }
 
 impl Summary {
@@ -56,6 +60,8 @@ impl Summary {
             passes: BTreeMap::new(),
             converged_ms: Vec::new(),
             fresh_gets: 0,
+            expected: 0,
+            siblings_max: 0,
         }
     }
 
@@ -81,6 +87,8 @@ impl Summary {
         let counts = &report.verdict.counts;
         self.converged_ms.extend(counts.converged_ms);
         self.fresh_gets += counts.fresh_gets as u64;
+        self.expected += counts.expected as u64;
+        self.siblings_max = self.siblings_max.max(counts.siblings_max);
     }
 
     /// The red runs.
@@ -179,6 +187,8 @@ impl Summary {
             "refused": self.tally.refused,
             "fate_unknown": self.tally.unknown,
             "fresh_gets": self.fresh_gets,
+            "had_to_be_served": self.expected,
+            "siblings_max": self.siblings_max,
             "converged_ms_median": median,
             "converged_ms_max": worst,
             "faults": self.faults.iter().map(by_name).collect::<serde_json::Map<_, _>>(),
@@ -211,9 +221,12 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "  judged      {} acknowledged writes, {} gets that had to be fresh",
+            "  judged      {} acknowledged writes, {} gets that had to be fresh, {} requests that had \
+             to be served; {} siblings at most",
             count_text(acknowledged),
             count_text(self.fresh_gets),
+            count_text(self.expected),
+            self.siblings_max,
         )?;
         if let Some((median, worst)) = self.converged() {
             writeln!(f, "  converged   after {median} ms at the median, {worst} ms at worst")?;

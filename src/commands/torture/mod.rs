@@ -31,7 +31,7 @@ use henge_actors::simulation::{
     Book, Client, Doors, Place, Work,
     checkers::{Outcome, judge},
     history::{Event, History, Mark, MarkName, Meta, Recorder},
-    options::{Bucket, Mix},
+    options::{Bucket, Mix, Wishes},
     places,
 };
 use serde_json::{Value, json};
@@ -199,7 +199,9 @@ impl Story<'_> {
                 retry_percent: 70,
                 impatient_percent: 1,
             },
-            strict_is_fresh: true,
+            wishes: Wishes::default(),
+            w_min: 1,
+            repeats: false,
         })
     }
 

@@ -144,6 +144,7 @@ impl Record {
         });
         let record_bytes = bytes + write.content.size();
         let full = versions >= versions_max || record_bytes > record_bytes_max;
+        let full = full && !planted(Defect::SiblingsUnbounded);
         let too_many = write.conflict == Conflict::Siblings && versions > 0 && full;
         too_many.then_some(WriteRefused::TooManySiblings {
             versions,

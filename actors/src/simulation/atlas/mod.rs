@@ -7,10 +7,12 @@
 //! | one at a time | a node has one fault of its own at a time; the network has one cut |
 //! | an end | each fault has one, at the latest that of the burst |
 //!
-//! `network.rs` has the faults of the network, `relief.rs` the ends of all.
+//! `network.rs` has the faults of the network, `relief.rs` the ends of all; `service.rs` says what
+//! clients may expect meanwhile.
 
 mod network;
 mod relief;
+mod service;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +22,7 @@ use std::{
 
 use tokio::time::Instant;
 
+use self::service::Service;
 use super::{
     Fault, Site, World,
     book::Book,
@@ -58,6 +61,7 @@ pub(super) struct Atlas {
     busy: BTreeSet<&'static str>,
     is_cut: bool,
     is_slow: bool,
+    service: Service,
     reliefs: Vec<(Instant, Relief)>,
     pub counts: BTreeMap<Fault, u64>,
     /// What ought not to have happened, whatever the clients saw.
@@ -67,6 +71,7 @@ pub(super) struct Atlas {
 impl Atlas {
     /// An atlas for a run.
     pub fn new(options: Arc<Options>, book: Book, doors: Doors<NodeHandle>) -> Self {
+        let service = Service::new(&options);
         let rng = fastrand::Rng::with_seed(options.seed ^ 0x0061_746c_6173);
         Self {
             options,
@@ -78,6 +83,7 @@ impl Atlas {
             busy: BTreeSet::new(),
             is_cut: false,
             is_slow: false,
+            service,
             reliefs: Vec::new(),
             counts: BTreeMap::new(),
             problems: Vec::new(),
@@ -103,6 +109,7 @@ impl Atlas {
             }
         }
         self.open_doors(world);
+        self.tell_service(world);
     }
 
     async fn try_to_begin(&mut self, world: &mut World, fault: Fault) -> bool {
@@ -126,6 +133,7 @@ impl Atlas {
                 if fault.is_damage() && !self.may_damage(node) {
                     return false;
                 }
+                self.expect_less(world, &[node]);
                 self.strike(world, fault, node).await
             }
         }
@@ -236,6 +244,8 @@ impl Atlas {
             self.busy.insert(node);
             self.end_later(Relief::Start(node, Some(armed)));
         } else {
+            self.service.doubt(node);
+            self.tell_service(world);
             world.arm(node, armed);
         }
         true
@@ -247,6 +257,7 @@ impl Atlas {
             .copied()
             .filter(|node| world.runs(node) && !self.busy.contains(node))
             .collect();
+        self.expect_less(world, &all);
         for node in &all {
             world.kill(node).await;
             self.busy.insert(node);
@@ -280,6 +291,9 @@ impl Atlas {
         let actor = NodeHandle::ACTORS[self.rng.usize(..NodeHandle::ACTORS.len())];
         let shards = world.node(node).settings().node.shards.map_or(1, ShardCount::get);
         let shard = usize::from(self.rng.u16(..shards));
+        // It may come late, where an actor has little to do.
+        self.service.doubt(node);
+        self.tell_service(world);
         world.node(node).plant_panic(actor, shard);
         self.count(Fault::Panic, &[], format!("{actor} of {node}, shard {shard}"));
         true

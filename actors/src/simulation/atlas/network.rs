@@ -23,12 +23,13 @@ impl Atlas {
             return false;
         }
         let by = Duration::from_millis(self.rng.u64(10..=1_000));
-        world.network.slow_down(&name(one), &name(other), by);
         let both = self.rng.bool();
+        self.is_slow = true;
+        self.tell_service(world);
+        world.network.slow_down(&name(one), &name(other), by);
         if both {
             world.network.slow_down(&name(other), &name(one), by);
         }
-        self.is_slow = true;
         self.end_later(Relief::SpeedUp);
         let arrow = if both { "<->" } else { "->" };
         self.count(Fault::SlowLink, &[], format!("{one} {arrow} {other} by {} ms", by.as_millis()));
@@ -50,6 +51,7 @@ impl Atlas {
                 }
             }
         };
+        let mut parts = Vec::new();
         let note = match fault {
             Fault::OneWay => {
                 world.network.cut_one_way(&name(nodes[0]), &name(nodes[1]));
@@ -59,11 +61,13 @@ impl Atlas {
                 for other in &nodes[1..] {
                     both(nodes[0], other);
                 }
+                parts = vec![nodes[..1].to_vec(), nodes[1..].to_vec()];
                 nodes[0].to_owned()
             }
             Fault::Halves => {
                 let (one, other) = nodes.split_at(self.rng.usize(1..count));
                 split(one, other);
+                parts = vec![one.to_vec(), other.to_vec()];
                 format!("{} / {}", one.join(" "), other.join(" "))
             }
             Fault::Bridge => {
@@ -86,6 +90,8 @@ impl Atlas {
             }
         };
         self.is_cut = true;
+        self.service.part(parts);
+        self.tell_service(world);
         self.end_later(Relief::Heal);
         self.count(fault, &[], note);
         true

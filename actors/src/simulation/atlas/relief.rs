@@ -43,6 +43,7 @@ impl Atlas {
             self.relieve(world, relief).await;
         }
         self.open_doors(world);
+        self.tell_service(world);
     }
 
     /// What was to end a fault of a node's is moot: it ended.
@@ -61,6 +62,7 @@ impl Atlas {
             Relief::Heal => {
                 world.network.heal_all();
                 self.is_cut = false;
+                self.service.part(Vec::new());
                 self.book.note("the cut is healed".to_owned());
             }
             Relief::SpeedUp => {

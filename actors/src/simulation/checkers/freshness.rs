@@ -105,6 +105,9 @@ impl<'a> Sweep<'a> {
         let covered = self.account.cover_of(&sights);
         let stale = !self.missed(get, &sights, &self.acked, &covered).is_empty();
         verdict.counts.stale_gets += usize::from(stale);
+        if self.account.history.meta.lossy {
+            return;
+        }
         // Of so many homes at least one is asked that acknowledged.
         let homes = self.homes(get);
         let Some(level) = self.levels.get(self.levels.len().saturating_sub(homes)) else { return };

@@ -12,12 +12,12 @@
 //! | | `resurrected` | no final read shows what an acknowledged put had seen |
 //! | | `phantom`, `early`, `failed-visible`, `corrupt` | nothing is shown that nobody wrote to that key, or had not written yet, or was told to be surely not applied, or is damaged; no key is called deleted that nobody deleted |
 //! | | `repeated` | no answer shows one write twice: retries under a write id are one write |
-//! | strict quorums | `stale-strict` | where R + W > N homes, or PR + PW > N, a get covers every put that was acknowledged before it began, unless a delete excuses it, and shows nothing that an acknowledged delete had seen |
+//! | strict quorums | `stale-strict` | where R + W > N homes, or PR + PW > N, a get covers every put that was acknowledged before it began, unless a delete excuses it, and shows nothing that an acknowledged delete had seen; each by its own quorum, and only where no node loses what it had acknowledged |
 //! | deletes | `undeleted` | no final read shows what an acknowledged delete had seen |
 //! | TTL | `expired-shown` | an acknowledged put is not shown once its TTL has passed by every clock |
 //! | convergence | `diverged`, `slow-converge`, `hints-left` | from some round of dumps on, all homes of a key hold the same, and that comes in time; the final reads of a key agree; no node keeps anything for others |
 //! | hints | `hint-dropped` | an acknowledged put that a node kept without being a home is covered by what the nodes hold at last |
-//! | availability | `unavailable` | while a fault says so, the promised part of the requests is served |
+//! | availability | `unavailable` | while a fault says so, the promised part of the requests is served; while a `service` mark says so, each request that has enough time |
 //! | siblings | `siblings` | no answer shows more than the bound |
 //! | quorums | `short-quorum`, `guessed` | an answer rests on as many nodes, and homes, as were asked for; that there is nothing is never said on the word of a node that is no home |
 //! | errors, access | `opaque-error`, `auth` | every error has a name that users can look up; nothing is served to bad credentials |
@@ -46,6 +46,7 @@ mod bits;
 mod endings;
 mod freshness;
 mod proof;
+mod reach;
 mod replicas;
 mod service;
 mod verdict;
@@ -72,6 +73,7 @@ pub fn judge(history: &History) -> Verdict {
     }
     replicas::check(history, &names, &mut verdict);
     service::check(history, &mut verdict);
+    reach::check(history, &mut verdict);
     proof::check(history, &mut verdict);
     verdict
 }

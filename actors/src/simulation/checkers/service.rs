@@ -60,7 +60,7 @@ pub(super) fn check(history: &History, verdict: &mut Verdict) {
     }
 }
 
-fn error(operation: &Operation) -> Option<(usize, &Unanswered)> {
+pub(super) fn error(operation: &Operation) -> Option<(usize, &Unanswered)> {
     match &operation.outcome {
         Outcome::Info(line, error) | Outcome::Fail(line, error) => Some((*line, error)),
         _ => None,

@@ -60,6 +60,13 @@ pub struct Meta {
     /// How far wall clocks of two nodes are apart at most; `None` if they are arbitrary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skew_ms: Option<u64>,
+    /// Whether nodes may lose what they had acknowledged. Then no quorum makes a get fresh: who has
+    /// the write may be away when who lost it counts again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub lossy: bool,
+    /// How much time a request needs to be served where a `service` mark says that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serve_ms: Option<u64>,
     /// Acknowledged writes without which the run proves nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_acked: Option<usize>,
@@ -83,6 +90,8 @@ impl Meta {
             converge_ms: None,
             min_avail: None,
             skew_ms: None,
+            lossy: false,
+            serve_ms: None,
             min_acked: None,
             require_faults: Vec::new(),
         }
@@ -158,6 +167,9 @@ pub struct Invoke {
     /// After which a put may no longer be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_ms: Option<u64>,
+    /// How long the store has, or the client waits, whichever is shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
     /// Whether it is one of the reads that close the run.
     #[serde(default, rename = "final", skip_serializing_if = "is_false")]
     pub is_final: bool,
@@ -186,6 +198,7 @@ impl Invoke {
             pr: None,
             pw: None,
             ttl_ms: None,
+            timeout_ms: None,
             is_final: false,
             cred: None,
         }
@@ -259,9 +272,14 @@ pub struct Mark {
     /// From now on unreachable for clients.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub down: Vec<String>,
-    /// What clients may expect from now to the next fault or heal.
+    /// What clients may expect from now to the next fault or heal; of a `service` mark, to the next of
+    /// those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expectation>,
+    /// Of a `service` mark: with how many nodes, itself included, each node can do its work. Who is
+    /// not named may serve nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reach: BTreeMap<String, u8>,
     /// The bucket that a `bucket` mark is about.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bucket: String,
@@ -285,6 +303,7 @@ impl Mark {
             kind: None,
             down: Vec::new(),
             expect: None,
+            reach: BTreeMap::new(),
             bucket: String::new(),
             lww: false,
             n: None,
@@ -301,6 +320,8 @@ pub enum MarkName {
     Fault,
     /// All faults are over.
     Heal,
+    /// What nodes can do from now on.
+    Service,
     /// A bucket has properties of its own.
     Bucket,
     /// Nothing that is judged.

@@ -14,6 +14,7 @@
 //! {"ev":"fail","t":9,"id":"c2-5","code":"bad_context"}
 //! {"ev":"mark","t":5,"name":"fault","kind":"partition","down":["c"],"expect":"available"}
 //! {"ev":"mark","t":9,"name":"heal"}
+//! {"ev":"mark","t":9,"name":"service","reach":{"a":3,"b":3,"c":3},"expect":"available"}
 //! {"ev":"replica","t":12,"round":4,"node":"a","key":"k","vals":["c1-8"],"homes":["a","b","c"],"digest":"9f"}
 //! {"ev":"node","t":13,"node":"a","hints":0}
 //! {"ev":"invoke","t":14,"id":"f-1","c":"fin","op":"get","key":"k","node":"a","final":true}
