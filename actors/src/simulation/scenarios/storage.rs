@@ -7,7 +7,7 @@ use henge_kernel::{
     planted::Defect,
 };
 
-use super::{Scenario, Scene, Stage, Story};
+use super::{Scenario, Scene, Stage, Story, scene::stuck};
 use crate::simulation::world::name;
 
 const THREE: Stage = Stage::of(3);
@@ -30,6 +30,18 @@ pub(super) const ALL: &[Scenario] = &[
         finds: &[Defect::RightOfEarlierRun],
         stage: Stage { sync_interval: Duration::from_secs(10), ..THREE },
         play: mints_anew,
+    },
+    Scenario {
+        name: "a-home-with-a-new-disk-mints-anew",
+        finds: &[Defect::UidKept],
+        stage: THREE,
+        play: new_disk_mints_anew,
+    },
+    Scenario {
+        name: "a-fallback-that-has-forgotten-a-key-mints-anew",
+        finds: &[Defect::EpochRepeated],
+        stage: Stage::of(5),
+        play: forgotten_mints_anew,
     },
     Scenario {
         name: "a-damaged-record-is-no-missing-one",
@@ -76,6 +88,48 @@ fn mints_anew(scene: &mut Scene) -> Story<'_> {
         scene.start(first).await?;
         scene.pass(3_000).await;
         let _ = scene.put(first, None, PutOptions::default().w(1)).await;
+        scene.end(0).await
+    })
+}
+
+/// A home wrote three times, loses its disk, and writes for a client that knows nothing.
+fn new_disk_mints_anew(scene: &mut Scene) -> Story<'_> {
+    Box::pin(async {
+        let home = scene.homes[0].clone();
+        let first = scene.put_ok(&home, None, PutOptions::default().w(3)).await?;
+        let second = scene.put_ok(&home, Some(&first), PutOptions::default().w(3)).await?;
+        scene.put_ok(&home, Some(&second), PutOptions::default().w(3)).await?;
+        scene.wipe(&home).await;
+        scene.start(&home).await?;
+        for _ in 0..500 {
+            let (_, outcome) = scene.put(&home, None, PutOptions::default().w(2)).await;
+            if outcome.is_ok() {
+                return scene.end(0).await;
+            }
+            scene.pass(20).await;
+        }
+        Err(stuck("no put was acknowledged"))
+    })
+}
+
+/// A fallback writes, hands over, forgets, and writes the same key again.
+fn forgotten_mints_anew(scene: &mut Scene) -> Story<'_> {
+    Box::pin(async {
+        let (homes, fallback) = (scene.homes.clone(), scene.fallbacks[0].clone());
+        let one = || PutOptions::default().w(1);
+        let mut seen = None;
+        for _ in 0..3 {
+            scene.cut_off(&homes).await?;
+            let own = scene.put_ok(&fallback, seen.as_deref(), one()).await?;
+            let own = scene.put_ok(&fallback, Some(&own), one()).await?;
+            scene.put_ok(&fallback, None, one()).await?;
+            scene.world.network.heal_all();
+            let forgot = async |scene: &Scene| {
+                scene.held(&fallback).await.is_some_and(|held| held.digest.is_none())
+            };
+            scene.until("the fallback has forgotten the key", forgot).await?;
+            seen = Some(own);
+        }
         scene.end(0).await
     })
 }
