@@ -44,3 +44,72 @@ fn options_that_cannot_be_read_are_refused() {
     let unknown = simulate(&["--without", "earthquake"]).ends(2);
     assert!(unknown.stderr.contains("one-way, halves, bridge"), "{unknown:?}");
 }
+
+/// A small cluster without faults that acknowledges too early, as the seed has it.
+const RED: &str = r#"{
+    "seed": 7, "nodes": 3, "shards": [1], "partitions": 8,
+    "weather": {
+        "delay_us_min": 500, "delay_us_max": 5000,
+        "loss_percent": 1, "duplicate_percent": 1, "reorder_percent": 1
+    },
+    "faults": ["crash"], "fault_every_ms": 500, "fault_ms_max": 500, "damaged_max": 0,
+    "buckets": [{
+        "name": "b0", "n": 3, "r": 2, "w": 2, "lww": false, "sloppy": true, "durability": "os"
+    }],
+    "keys": 2, "value_bytes": 16, "clients": 2, "pause_ms": 20, "bursts": 1, "burst_ms": 1000,
+    "mix": {
+        "read": 0, "update": 2, "blind": 1, "chained": 0, "stale": 0, "delete": 0,
+        "write_id_percent": 0, "retry_percent": 0, "impatient_percent": 0
+    },
+    "tuning": {
+        "sync_interval_ms": 100, "tombstone_min_age_ms": 1000, "anti_entropy_ms": 1000,
+        "hint_bytes_max": 4294967296
+    },
+    "planted": "ack-below-w"
+}"#;
+
+/// What was broken, as the story of a red run has it.
+fn broken(run: &Run) -> Vec<&str> {
+    let lines = run.text().lines().skip_while(|line| *line != "seed 7 is red").skip(1);
+    lines.take_while(|line| !line.is_empty()).collect()
+}
+
+/// The rest of the line that begins so.
+fn told<'a>(run: &'a Run, name: &str) -> &'a str {
+    let mut lines = run.text().lines().filter_map(|line| line.trim_start().strip_prefix(name));
+    lines.next().unwrap_or_else(|| panic!("{name}: {run:?}")).trim_start()
+}
+
+#[test]
+fn a_red_run_is_made_smaller_and_written_down_and_its_command_repeats_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let within = |arguments: &[&str]| {
+        let mut command = bare();
+        command.args(arguments).current_dir(directory.path());
+        feed(command, b"")
+    };
+    std::fs::write(directory.path().join("red.json"), RED).unwrap();
+    let red = within(&["simulate", "--options", "red.json", "--dir", "left"]).ends(1);
+    assert!(broken(&red)[0].contains("short-quorum"), "{red:?}");
+    let smallest = std::fs::read_to_string(directory.path().join("left/seed-7.json")).unwrap();
+    let smallest: serde_json::Value = serde_json::from_str(&smallest).unwrap();
+    let left = (&smallest["planted"], &smallest["keys"], &smallest["faults"]);
+    assert_eq!(left, (&"ack-below-w".into(), &1.into(), &serde_json::json!([])), "{smallest}");
+
+    let history = told(&red, "history ");
+    assert_eq!(history, "left/seed-7.jsonl");
+    let judged = within(&["judge", history]).ends(1);
+    assert!(judged.text().starts_with("violation: "), "{judged:?}");
+
+    let replay: Vec<&str> = told(&red, "replay ").split(' ').collect();
+    assert_eq!(replay[..2], ["henge", "simulate"]);
+    let again = within(&[&replay[1..], &["--no-shrink", "--dir", "again"]].concat()).ends(1);
+    assert_eq!(broken(&again), broken(&red));
+    let [first, second] = ["left", "again"]
+        .map(|left| std::fs::read(directory.path().join(left).join("seed-7.jsonl")).unwrap());
+    assert!(first == second, "it is the same run");
+    // Without its mistake the same run breaks nothing.
+    let whole = RED.replace(r#""ack-below-w""#, "null");
+    std::fs::write(directory.path().join("whole.json"), whole).unwrap();
+    within(&["simulate", "--options", "whole.json"]).ends(0);
+}
