@@ -18,6 +18,7 @@
 //! | `frames`, `clients` | what peers and clients send |
 //! | `files` | what lies in the data directory |
 //! | `records` | what the kernel decodes: records, contexts, packets, properties |
+//! | `histories` | what is to be judged |
 //!
 //! The package `henge` has more targets, and the command that runs all of them.
 
@@ -26,6 +27,7 @@ mod corpus;
 mod features;
 mod files;
 mod frames;
+mod histories;
 mod mutation;
 mod records;
 mod runner;
@@ -73,6 +75,12 @@ impl Allocates {
 
 /// The targets of this crate and of the kernel.
 pub fn targets() -> Vec<Target> {
-    let all = [frames::targets(), clients::targets(), files::targets(), records::targets()];
+    let all = [
+        frames::targets(),
+        clients::targets(),
+        files::targets(),
+        records::targets(),
+        histories::targets(),
+    ];
     all.into_iter().flatten().collect()
 }
