@@ -180,7 +180,7 @@ fn event_of([kind, _, id, at, flags, one, two, more]: [u8; 8], t: Moment) -> Eve
         2 => Event::Mark(mark(MarkName::Heal)),
         3 => {
             let reach = small(one).map(|reach| (node.clone(), reach)).into_iter().collect();
-            Event::Mark(Mark { reach, expect, ..mark(MarkName::Service) })
+            Event::Mark(Mark { expect, reach, ..mark(MarkName::Service) })
         }
         4 => Event::Replica(Dump {
             t,
@@ -296,7 +296,9 @@ fn run_text(text: &[u8], features: &mut Features) {
             return;
         }
     };
-    events.iter().for_each(|event| features.note(event));
+    for event in &events {
+        features.note(event);
+    }
     let again = read(lines_of(&events).as_bytes()).ok();
     assert_eq!(again.as_ref(), Some(&events), "it is read as something else again");
     match read_history(text) {

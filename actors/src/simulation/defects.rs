@@ -11,7 +11,11 @@ pub(super) mod by_name {
 
     use super::Defect;
 
-    #[expect(clippy::ref_option, reason = "serde passes a reference")]
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
     pub fn serialize<S: Serializer>(defect: &Option<Defect>, to: S) -> Result<S::Ok, S::Error> {
         match defect {
             Some(defect) => to.serialize_str(defect.name()),

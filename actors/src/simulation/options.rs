@@ -209,7 +209,7 @@ impl Options {
             burst_ms: draws.within("burst ms", 4_000..=10_000),
             mix: Mix::draw(&draws),
             wishes: Wishes::draw(&draws),
-            crowd: draws.within("crowd", 0..=11) == 0,
+            crowd: draws.within("crowd", 0..=15) == 0,
             tuning: Tuning::draw(&draws),
             planted: None,
         };
@@ -225,7 +225,7 @@ impl Options {
         self.buckets.truncate(1);
         self.keys = 1;
         self.clients = 8;
-        self.pause_ms = 8;
+        self.pause_ms = 15;
         self.bursts = 1;
         self.value_bytes = self.value_bytes.min(200);
         self.mix = Mix { read: 3, update: 0, blind: 30, chained: 1, delete: 0, ..self.mix };

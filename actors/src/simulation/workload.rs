@@ -44,8 +44,8 @@ pub struct Work {
     pub repeats: bool,
 }
 
-/// Refusals that lie in the state of a node, and go with it.
-const PASSING: [&str; 3] = ["not_ready", "overloaded", "storage_full"];
+/// Refusals that lie in the state of a node or of a record, and go with it.
+const PASSING: [&str; 4] = ["not_ready", "overloaded", "storage_full", "too_many_siblings"];
 
 /// What is between a value's name and what fills it up.
 const SEPARATOR: char = '|';
