@@ -258,10 +258,12 @@ fn fallbacks_of(shard: &Shard, cluster: &ClusterView, partition: PartitionId, n:
 }
 
 /// A node whose clock is far off its peers' does not mint where stamps decide, as long as another
-/// home may do so.
+/// home may do so: one that is up, and whose clock is not as far off.
 fn may_mint(shard: &Shard, conflict: Conflict, homes: &Homes) -> bool {
-    let alone = || homes.iter().all(|home| home.down || home.node == shard.commons.node);
-    conflict != Conflict::Lww || shard.commons.members.load().clock_skew().is_none() || alone()
+    let members = shard.commons.members.load();
+    let own = shard.commons.node;
+    let unfit = |home: &Home| home.down || home.node == own || members.is_skewed(home.node);
+    conflict != Conflict::Lww || members.clock_skew().is_none() || homes.iter().all(unfit)
 }
 
 fn ready(cluster: &ClusterView, key: &Key) -> Result<(), RequestError> {

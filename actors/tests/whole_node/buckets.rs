@@ -273,6 +273,24 @@ fn a_wrong_clock_keeps_no_home_from_minting_where_there_is_no_other() {
 }
 
 #[test]
+fn wrong_clocks_of_all_homes_keep_none_of_them_from_minting() {
+    simulate(async {
+        let world = World::start(Plan { nodes: 4, ..Plan::three(9) }).await;
+        let set = change(&["conflict=lww", "n=3"]);
+        world.node("a").set_bucket(&carts(), set).await.unwrap();
+        for (node, skew) in [("a", -30_000), ("b", 60_000), ("c", -90_000), ("d", 120_000)] {
+            world.clock(node).set_skew_ms(skew);
+        }
+        pass(3_000).await;
+        for node in ["a", "b", "c", "d"] {
+            assert!(world.node(node).cluster().clock_skew_ms.is_some(), "{node}");
+            let key = Key::new(carts(), format!("k{node}")).unwrap();
+            world.node(node).put(&key, value("v"), PutOptions::default()).await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_write_that_races_with_the_first_setting_of_its_bucket_fixes_n_or_fails() {
     for seed in 0..100 {
         simulate(async {

@@ -114,11 +114,16 @@ pub(super) fn clock_offset(ours: WallMillis, theirs: WallMillis) -> i64 {
 /// How far this node's wall clock is ahead of the median of all clocks, its own among them, in milliseconds, if that is more
 /// than [`CLOCK_SKEW_MAX`] either way. `offsets` says how far each peer is ahead of this node.
 pub fn clock_skew(offsets: impl IntoIterator<Item = i64>) -> Option<i64> {
+    skew_of(0, offsets)
+}
+
+/// The same of a peer's clock, which is ahead of this node's by `offset`.
+pub fn skew_of(offset: i64, offsets: impl IntoIterator<Item = i64>) -> Option<i64> {
     // Its own clock counts too: among three, one wrong clock must not make the right ones doubt.
     let mut offsets: Vec<i64> = offsets.into_iter().chain([0]).collect();
     offsets.sort_unstable();
     let upper = *offsets.get(offsets.len() / 2)?;
     let lower = offsets[(offsets.len() - 1) / 2];
-    let skew = lower.midpoint(upper).saturating_neg();
+    let skew = offset.saturating_sub(lower.midpoint(upper));
     (u128::from(skew.unsigned_abs()) > CLOCK_SKEW_MAX.as_millis()).then_some(skew)
 }

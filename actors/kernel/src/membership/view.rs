@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::health::{SelfHealth, clock_skew};
+use super::health::{SelfHealth, clock_skew, skew_of};
 use crate::{
     id::{Incarnation, NodeId},
     time::Instant,
@@ -104,8 +104,18 @@ impl MemberView {
     /// How far this node's wall clock is ahead of the median of the members that are up, in
     /// milliseconds, if that is more than [`CLOCK_SKEW_MAX`](super::CLOCK_SKEW_MAX).
     pub fn clock_skew(&self) -> Option<i64> {
+        clock_skew(self.clock_offsets())
+    }
+
+    /// Whether the wall clock of a peer is as far off that median, as far as this node knows.
+    pub fn is_skewed(&self, peer: NodeId) -> bool {
+        let offset = self.members.get(&peer).and_then(|state| state.clock_offset_ms);
+        offset.is_some_and(|offset| skew_of(offset, self.clock_offsets()).is_some())
+    }
+
+    fn clock_offsets(&self) -> impl Iterator<Item = i64> {
         let up = self.members.iter().filter(|(node, _)| **node != self.own && self.is_up(**node));
-        clock_skew(up.filter_map(|(_, state)| state.clock_offset_ms))
+        up.filter_map(|(_, state)| state.clock_offset_ms)
     }
 
     fn liveness(&self, node: NodeId) -> Option<Liveness> {

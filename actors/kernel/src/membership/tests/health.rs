@@ -50,6 +50,12 @@ fn self_health_is_seen_by_all_and_moves_nobody() {
     let skew = view(3).clock_skew().unwrap();
     assert!((19_900..=20_000).contains(&skew), "{skew}");
     assert_eq!(view(1).clock_skew(), None, "two of three clocks agree");
+    for one in 1..=3 {
+        assert_eq!(
+            [1, 2, 3].map(|peer| one != peer && view(one).is_skewed(NodeId(peer))),
+            [false, false, one != 3]
+        );
+    }
 }
 
 #[test]
