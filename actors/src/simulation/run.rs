@@ -176,6 +176,7 @@ fn plan(options: &Options) -> WorldPlan {
         settings.storage.tombstone_min_age = Duration::from_millis(tuning.tombstone_min_age_ms);
         settings.anti_entropy.interval = Duration::from_millis(tuning.anti_entropy_ms);
         settings.handoff.hint_bytes_max = tuning.hint_bytes_max;
+        settings.storage.reserve_bytes = tuning.reserve_bytes;
     };
     WorldPlan {
         seed: options.seed,

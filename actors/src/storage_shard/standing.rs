@@ -220,6 +220,7 @@ impl StorageShard {
         let sample = StorageSample {
             state: match self.standing.doubtful {
                 _ if poisoned => StorageState::Poisoned,
+                _ if self.room.is_full() => StorageState::Full,
                 Some((_, true)) => StorageState::Incomplete,
                 _ => StorageState::Ok,
             },

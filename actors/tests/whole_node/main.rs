@@ -13,6 +13,7 @@ mod failure;
 mod handoff;
 mod impostors;
 mod interruptions;
+mod nearly_full;
 mod observing;
 mod overheard;
 mod read_repair;

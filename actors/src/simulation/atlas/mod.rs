@@ -206,7 +206,10 @@ impl Atlas {
                 self.end_later(Relief::Replace(node));
             }
             Fault::FullDisk => {
-                disk.set_capacity(Some(disk.used() + self.rng.u64(0..=1_000)));
+                // At most the reserve and a little more.
+                let scale = 1 + self.options.tuning.reserve_bytes / 1_000;
+                let room = self.rng.u64(0..=1_000) * scale;
+                disk.set_capacity(Some(disk.used() + room));
                 self.end_later(Relief::MakeRoom(node));
             }
             Fault::SlowSync => {
