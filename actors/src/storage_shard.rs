@@ -194,6 +194,9 @@ impl StorageShard {
             Err(StorageError::Corrupt { .. }) => {
                 // What comes now is not all that was here.
                 self.distrust(key)?;
+                if !self.is_home(key) {
+                    self.tell_lost(key);
+                }
                 Ok(Loaded { record: self.marked_as_known(key), payload: None })
             }
             Ok(None) => Ok(Loaded { record: self.marked_as_known(key), payload: None }),
@@ -427,9 +430,8 @@ impl Handler<Told<ReadRecord>> for StorageShard {
         }
         let answer = self.read(&request).unwrap_or_else(|error| {
             warn!(target: STORAGE, shard = self.shard.index, %error, "a read failed");
-            // What cannot be noted is found again at the next read.
             if matches!(error, StorageError::Corrupt { .. }) {
-                let _ = self.distrust(&request.key);
+                self.meet_damage(&request.key);
             }
             self.judge();
             refusal(&error)

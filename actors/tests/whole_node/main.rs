@@ -20,6 +20,7 @@ mod read_repair;
 mod reaped;
 mod reaping;
 mod requests;
+mod rot;
 mod schedules;
 mod sloppy;
 mod soak;

@@ -51,9 +51,6 @@ pub(super) struct Atlas {
     doors: Doors<NodeHandle>,
     /// The nodes that lost what they had acknowledged since all was equal.
     damaged: BTreeSet<&'static str>,
-    /// The nodes whose logs were damaged: what they keep for others may be lost, and then nobody
-    /// can ask for it.
-    pub rotten: BTreeSet<&'static str>,
     /// The nodes with a fault of their own.
     busy: BTreeSet<&'static str>,
     is_cut: bool,
@@ -74,7 +71,6 @@ impl Atlas {
             book,
             doors,
             damaged: BTreeSet::new(),
-            rotten: BTreeSet::new(),
             busy: BTreeSet::new(),
             is_cut: false,
             is_slow: false,
@@ -193,7 +189,6 @@ impl Atlas {
             Fault::BitRot => {
                 let Some(place) = self.rot(world, node) else { return false };
                 self.damaged.insert(node);
-                self.rotten.insert(node);
                 self.count(fault, &[], place);
                 return true;
             }
