@@ -26,7 +26,7 @@
 //! | --- | --- |
 //! | `mod.rs` | [`Client`], as its users see it |
 //! | `error.rs` | [`ClientError`] |
-//! | `worker.rs` | the thread behind it |
+//! | `worker.rs` | what works behind it, on a thread of its own or on its caller's |
 //! | `request.rs` | one request over the nodes that can serve it |
 //! | `routing.rs` | which these are |
 //! | `pool.rs` | the links to them |
@@ -64,7 +64,7 @@ use henge_kernel::{
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
-use self::worker::{Ask, Command};
+use self::worker::{Ask, Command, Home};
 pub use error::ClientError;
 
 /// Who the client is, and whom it trusts: `client.pem`, `client.key` and `ca.pem` of a directory.
@@ -155,13 +155,36 @@ impl Client {
         tls: ClientTls,
         settings: ClientSettings,
     ) -> Result<Self, ClientError> {
+        Self::start(Home::Thread, addresses, tls, settings).await
+    }
+
+    /// A client without a thread of its own: it lives in the tokio `LocalSet` that this is called
+    /// in, for instance on an actix arbiter. Requests from that thread are answered sooner, as none
+    /// changes threads on its way; they and the timeouts keep time only while the `LocalSet` runs.
+    ///
+    /// # Panics
+    /// Outside of a `LocalSet`, as `tokio::task::spawn_local` does.
+    pub async fn connect_local<A: AsRef<str>>(
+        addresses: impl IntoIterator<Item = A>,
+        tls: ClientTls,
+        settings: ClientSettings,
+    ) -> Result<Self, ClientError> {
+        Self::start(Home::LocalSet, addresses, tls, settings).await
+    }
+
+    async fn start<A: AsRef<str>>(
+        home: Home,
+        addresses: impl IntoIterator<Item = A>,
+        tls: ClientTls,
+        settings: ClientSettings,
+    ) -> Result<Self, ClientError> {
         let seeds: Vec<_> =
             addresses.into_iter().map(|one| seed(one.as_ref())).collect::<Result<_, _>>()?;
         if seeds.is_empty() {
             return Err(ClientError::BadAddress { address: String::new() });
         }
         let cluster = tls.cluster_id();
-        let commands = worker::start(seeds, tls, settings).await?;
+        let commands = worker::start(home, seeds, tls, settings).await?;
         Ok(Self { commands, cluster, settings })
     }
 

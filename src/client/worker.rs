@@ -1,5 +1,6 @@
-//! The thread of a client: it hosts the endpoint and the links, which belong to one thread, and
-//! keeps the time, so that callers may be on any thread and in any runtime.
+//! What works behind a client: it hosts the endpoint and the links, which belong to one thread, and
+//! keeps the time, so that callers may be on any thread and in any runtime. It has a thread of its
+//! own, or lives on that of its first caller.
 
 use std::{
     cell::{Cell, RefCell},
@@ -32,10 +33,10 @@ use super::{
 
 /// Bytes that may wait for a slow node.
 const OUTBOX_BYTES_MAX: usize = 16 << 20;
-/// Requests that may wait to be taken up by the thread.
+/// Requests that may wait to be taken up.
 pub(super) const COMMANDS_MAX: usize = 1024;
 
-/// What callers tell the thread.
+/// What callers tell the worker.
 pub(super) enum Command {
     /// Carry a request out.
     Ask(Box<Ask>),
@@ -50,7 +51,7 @@ pub(super) struct Ask {
     pub(super) outcome: oneshot::Sender<Result<ClientReply, ClientError>>,
 }
 
-/// What the requests of a client share, on its thread.
+/// What the requests of a client share.
 pub(super) struct Worker {
     pub(super) pool: Rc<Pool>,
     pub(super) routes: Rc<RefCell<Routes>>,
@@ -59,24 +60,34 @@ pub(super) struct Worker {
     me: Weak<Self>,
 }
 
-/// Starts the thread. Resolves when the ring is known.
+/// Where a worker lives.
+#[derive(Clone, Copy)]
+pub(super) enum Home {
+    /// On a thread of its own.
+    Thread,
+    /// In the `LocalSet` that the caller is in.
+    LocalSet,
+}
+
+/// Starts the worker. Resolves when the ring is known.
 pub(super) async fn start(
+    home: Home,
     seeds: Vec<PeerAddress>,
     tls: ClientTls,
     settings: ClientSettings,
 ) -> Result<mpsc::Sender<Command>, ClientError> {
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let (started, is_started) = oneshot::channel();
-    let life = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        match runtime {
-            Ok(runtime) => {
-                LocalSet::new().block_on(&runtime, live(seeds, tls, settings, started, inbox));
-            }
-            Err(error) => drop(started.send(Err(error.into()))),
+    let life = move || live(seeds, tls, settings, started, inbox);
+    match home {
+        Home::Thread => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            thread::Builder::new()
+                .name("henge-client".to_owned())
+                .spawn(move || LocalSet::new().block_on(&runtime, life()))?;
         }
-    };
-    thread::Builder::new().name("henge-client".to_owned()).spawn(life)?;
+        Home::LocalSet => drop(tokio::task::spawn_local(life())),
+    }
     is_started.await.unwrap_or(Err(ClientError::Closed))?;
     Ok(commands)
 }

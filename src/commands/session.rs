@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use tokio::task::LocalSet;
+
 use super::{
     failure::{Asked, Failure, UNREACHABLE},
     words::{CommandLine, shell_word},
@@ -41,7 +43,7 @@ impl Session {
         let place = Place::of(own, &cli.connect);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| unconnected(&error.into(), &place.nodes))?;
-        runtime.block_on(async {
+        LocalSet::new().block_on(&runtime, async {
             let client = place.connect().await;
             let client = client.map_err(|error| unconnected(&error, &place.nodes))?;
             let session = Self { client, options: place.options };
@@ -82,7 +84,7 @@ impl Place {
         if let Some(timeout) = self.timeout {
             settings = ClientSettings { timeout, long_timeout: timeout, connect_timeout: timeout };
         }
-        Client::connect_with(&self.nodes, tls, settings).await
+        Client::connect_local(&self.nodes, tls, settings).await
     }
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use henge::{DeleteOptions, Got, Key, PutOptions, ReadOptions, Store as _, Value};
+use henge::{
+    Client, ClientSettings, DeleteOptions, Got, Key, PutOptions, ReadOptions, Store as _, Value,
+};
 use henge_actors::api::KeyQuery;
 use henge_kernel::{
     bucket::BucketChange,
@@ -12,9 +14,9 @@ use henge_kernel::{
 };
 
 use crate::{
-    blind, connect, key,
+    address, blind, connect, key,
     support::node::{Cluster, Single},
-    text,
+    text, tls,
 };
 
 #[tokio::test]
@@ -227,6 +229,33 @@ fn a_client_works_from_any_thread_and_runtime() {
     pollster(client.close());
     let closed = pollster(client.get(&key("thread-0"), ReadOptions::default()));
     assert_eq!(closed.unwrap_err().code(), "closed");
+}
+
+#[test]
+fn a_local_client_works_while_its_local_set_runs_and_at_no_other_time() {
+    let single = Single::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    let client = local.block_on(&runtime, async {
+        let (nodes, settings) = ([address(&single.node)], ClientSettings::default());
+        let client = Client::connect_local(nodes, tls(&single.node), settings).await.unwrap();
+        client.put(&key("here"), text("x"), blind()).await.unwrap();
+        client
+    });
+    let elsewhere = client.clone();
+    let thread = std::thread::spawn(move || {
+        pollster(elsewhere.get(&key("here"), ReadOptions::default())).unwrap()
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!thread.is_finished(), "nothing works for it now");
+    local.block_on(&runtime, async {
+        while !thread.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        client.close().await;
+    });
+    assert_eq!(thread.join().unwrap().body.into_values(), [text("x")]);
+    pollster(client.close());
 }
 
 /// Runs a future with nothing but a thread that is woken.

@@ -46,7 +46,8 @@ pub(super) fn run(args: &BenchArgs, cli: &Cli) -> Result<Exit, Failure> {
         }),
         Via::Http => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map_err(|error| failed(&error.to_string()))?.block_on(async {
+            let runtime = runtime.map_err(|error| failed(&error.to_string()))?;
+            LocalSet::new().block_on(&runtime, async {
                 let mut workers = Vec::new();
                 for (turn, keys) in keys.into_iter().enumerate() {
                     let to = args.http.get(turn % args.http.len().max(1));
@@ -90,31 +91,24 @@ async fn measure<D: Door + 'static>(
     workers: Vec<Worker<D>>,
     args: &BenchArgs,
 ) -> Result<Report, Failure> {
-    let tasks = LocalSet::new();
-    tasks
-        .run_until(async {
-            let workers = load::together(workers, async |worker| worker.prepare().await).await;
-            let workers = all_or_first_failure(workers)?;
-            let warm = Instant::now() + Duration::from_secs(args.warmup.into());
-            let warmed =
-                load::together(workers, async move |worker| worker.send_until(warm).await).await;
-            let (nodes, own) = (Processes::of_nodes(&args.pid), Processes::own());
-            let before = (nodes.worked(), own.worked(), Instant::now());
-            let end = before.2 + Duration::from_secs(args.seconds.into());
-            let workers = warmed.into_iter().map(|(worker, _)| worker).collect();
-            let measured =
-                load::together(workers, async move |worker| worker.send_until(end).await).await;
-            let (nodes_worked, own_worked) = (nodes.worked(), own.worked());
-            Ok(Report::new(
-                args,
-                measured.into_iter().map(|(_, measured)| measured).sum::<Measured>(),
-                before.2.elapsed(),
-                nodes.pids(),
-                cpu::difference(before.0, nodes_worked),
-                cpu::difference(before.1, own_worked),
-            ))
-        })
-        .await
+    let workers = load::together(workers, async |worker| worker.prepare().await).await;
+    let workers = all_or_first_failure(workers)?;
+    let warm = Instant::now() + Duration::from_secs(args.warmup.into());
+    let warmed = load::together(workers, async move |worker| worker.send_until(warm).await).await;
+    let (nodes, own) = (Processes::of_nodes(&args.pid), Processes::own());
+    let before = (nodes.worked(), own.worked(), Instant::now());
+    let end = before.2 + Duration::from_secs(args.seconds.into());
+    let workers = warmed.into_iter().map(|(worker, _)| worker).collect();
+    let measured = load::together(workers, async move |worker| worker.send_until(end).await).await;
+    let (nodes_worked, own_worked) = (nodes.worked(), own.worked());
+    Ok(Report::new(
+        args,
+        measured.into_iter().map(|(_, measured)| measured).sum::<Measured>(),
+        before.2.elapsed(),
+        nodes.pids(),
+        cpu::difference(before.0, nodes_worked),
+        cpu::difference(before.1, own_worked),
+    ))
 }
 
 fn all_or_first_failure<D>(
