@@ -194,7 +194,9 @@ impl StorageShard {
         }
         let Settled { partitions, keys } = settled;
         info!(target: ANTI_ENTROPY, node = self.shard.commons.name(), shard = self.shard.index, partitions, keys = keys.len(), "complete again");
-        keys.iter().for_each(|key| self.lose(key));
+        for key in &keys {
+            self.lose(key);
+        }
         // Should this fail, the next start is in doubt for nothing.
         let _ = self.write_ledger();
         self.tell_ledger(false);
@@ -223,7 +225,9 @@ impl StorageShard {
             self.trees.scrub(self.engine.as_ref(), &cluster);
         let news = damaged.iter().filter(|key| !self.trees.is_damaged(key)).count() as u64;
         commons.scrub.add(records, news, mismatched.len() as u64);
-        damaged.iter().for_each(|key| self.meet_damage(key));
+        for key in &damaged {
+            self.meet_damage(key);
+        }
         for partition in mismatched {
             error!(target: ANTI_ENTROPY, node = commons.name(), partition = partition.0, "a tree did not match its records");
             for peer in cluster.ring.homes(partition, cluster.n_max()) {
