@@ -109,6 +109,7 @@ fn wrong_units_and_kinds_are_refused() {
         ("membership.suspicion = \"61s\"", "membership.suspicion is 61s"),
         ("storage.segment_bytes = \"64MB\"", "storage.segment_bytes is \"64MB\""),
         ("anti_entropy.interval = \"2h\"", "anti_entropy.interval is 2h"),
+        ("storage.reserve_bytes = \"0B\"", "storage.reserve_bytes is \"0B\""),
         ("storage.segment_bytes = \"1MiB\"", "storage.segment_bytes is 1MiB"),
         ("handoff.hint_bytes_max = \"1KiB\"", "handoff.hint_bytes_max is 1KiB"),
         ("limits.connections_max = \"many\"", "limits.connections_max is \"many\""),

@@ -101,6 +101,9 @@ pub struct ScrubReport {
     pub damaged: u64,
     /// Partitions whose trees did not match their records: each is an alarm.
     pub mismatched: u64,
+    /// Damaged records, however they were found, that no other home had, or that were kept here for
+    /// other nodes: each is a loss.
+    pub lost: u64,
 }
 
 /// The numbers of a [`ScrubReport`], as the shards count them.
@@ -109,6 +112,7 @@ pub struct ScrubCounts {
     records: AtomicU64,
     damaged: AtomicU64,
     mismatched: AtomicU64,
+    lost: AtomicU64,
 }
 
 impl ScrubCounts {
@@ -117,6 +121,11 @@ impl ScrubCounts {
         self.records.fetch_add(records, Ordering::Relaxed);
         self.damaged.fetch_add(damaged, Ordering::Relaxed);
         self.mismatched.fetch_add(mismatched, Ordering::Relaxed);
+    }
+
+    /// Counts a damaged record that nobody could give.
+    pub fn add_lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -209,8 +218,13 @@ impl ReadRepairReport {
 
 impl ScrubReport {
     fn of(counts: &ScrubCounts) -> Self {
-        let ScrubCounts { records, damaged, mismatched } = counts;
-        Self { records: count(records), damaged: count(damaged), mismatched: count(mismatched) }
+        let ScrubCounts { records, damaged, mismatched, lost } = counts;
+        Self {
+            records: count(records),
+            damaged: count(damaged),
+            mismatched: count(mismatched),
+            lost: count(lost),
+        }
     }
 }
 

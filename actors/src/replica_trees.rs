@@ -369,8 +369,12 @@ impl Handler<Told<BuildTrees>> for StorageShard {
         let cluster = self.shard.commons.cluster.load();
         if let Some(damaged) = self.trees.build(self.engine.as_ref(), &cluster) {
             for key in &damaged {
-                // What cannot be noted now is noted when something is written on top of it.
-                let _ = self.quarantine(key);
+                if self.is_home(key) {
+                    // What cannot be noted now is noted when something is written on top of it.
+                    let _ = self.quarantine(key);
+                } else {
+                    self.lose(key);
+                }
             }
             self.tell_ledger(true);
         }

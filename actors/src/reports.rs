@@ -86,7 +86,7 @@ pub struct WaitingReport {
 pub struct HealthReport {
     /// How late its event loop was, in milliseconds.
     pub loop_lag_ms: u32,
-    /// `ok`, `full` or `poisoned`.
+    /// `ok`, `incomplete`, `full` or `poisoned`.
     pub storage: Cow<'static, str>,
     /// How far its wall clock is off this node's, in milliseconds, as far as can be told.
     pub clock_offset_ms: Option<i64>,

@@ -14,6 +14,7 @@ mod graves;
 mod hints;
 mod minting;
 mod reaping;
+mod room;
 mod standing;
 
 use std::rc::Rc;
@@ -29,6 +30,7 @@ use henge_kernel::{
     key::{Key, Token},
     planted::{Defect, planted},
     reaping::Fence,
+    room::Room,
     time::Instant,
 };
 use tracing::{error, warn};
@@ -84,6 +86,8 @@ pub struct StorageShard {
     standing: Standing,
     fencing: Fencing,
     graves: Graves,
+    /// What is left on the disk, and of it for values.
+    room: Room,
     minter: Minter,
     /// What is kept for homes that are away: a mirror of the marks in the log.
     hints: HintIndex,
@@ -128,6 +132,8 @@ impl StorageShard {
         let hints = hints::rebuild(&shard, engine.as_ref());
         let trees = ReplicaTrees::new(&shard.commons, shard.index);
         let graves = Graves::new(&shard.commons, shard.index);
+        let reserve = shard.commons.settings.storage.reserve_bytes;
+        let room = Room::new(reserve, shard.commons.shards);
         Self {
             me,
             shard,
@@ -137,6 +143,7 @@ impl StorageShard {
             standing: Standing::new(ledger),
             fencing: Fencing::new(fences),
             graves,
+            room,
             minter,
             hints,
             batch: Batch::default(),
@@ -187,6 +194,9 @@ impl StorageShard {
             Err(StorageError::Corrupt { .. }) => {
                 // What comes now is not all that was here.
                 self.distrust(key)?;
+                if !self.is_home(key) {
+                    self.tell_lost(key);
+                }
                 Ok(Loaded { record: self.marked_as_known(key), payload: None })
             }
             Ok(None) => Ok(Loaded { record: self.marked_as_known(key), payload: None }),
@@ -245,6 +255,7 @@ impl StorageShard {
             Ok(mark) => mark,
             Err(error) => return reply.answer(refusal(&error)),
         };
+        let brings = loaded.record.lacks_a_value_of(&incoming);
         let says = PeerReply::Stored;
         match self.merged(loaded, &incoming, conflict, stands_in_for) {
             None => self.acknowledge(Answer { to: reply, says, durable }),
@@ -254,6 +265,9 @@ impl StorageShard {
                 reply.answer(PeerReply::Failed(Failure::Refused));
             }
             Some((written, record)) => {
+                if let Some(full) = self.refuse_value(brings, written.0.len()) {
+                    return reply.answer(full);
+                }
                 let waiting = Waiting::record(key, &record, written);
                 if planted(Defect::StoredBeforeWrite) {
                     reply.answer(says);
@@ -345,6 +359,7 @@ impl StorageShard {
                     told.to.answer(answer.clone());
                 }
                 self.tell_unreleased(&writes);
+                self.miss_room(&error);
                 self.judge();
             }
         }
@@ -360,9 +375,14 @@ impl Actor for StorageShard {
             shard.request_sync();
             shard.settle(false);
             shard.tell_doubts();
+            shard.look_for_room();
         });
         context.run_interval(SCRUB_EVERY, |shard, _| shard.scrub());
-        context.run_interval(SAMPLE, |shard, _| shard.tell_sample());
+        context.run_interval(SAMPLE, |shard, _| {
+            shard.look_at_room();
+            shard.tell_sample();
+        });
+        self.look_at_room();
         self.settle(false);
         self.judge();
         self.publish_fences();
@@ -410,9 +430,8 @@ impl Handler<Told<ReadRecord>> for StorageShard {
         }
         let answer = self.read(&request).unwrap_or_else(|error| {
             warn!(target: STORAGE, shard = self.shard.index, %error, "a read failed");
-            // What cannot be noted is found again at the next read.
             if matches!(error, StorageError::Corrupt { .. }) {
-                let _ = self.distrust(&request.key);
+                self.meet_damage(&request.key);
             }
             self.judge();
             refusal(&error)

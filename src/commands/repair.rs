@@ -104,6 +104,13 @@ fn own_lines(report: &AntiEntropyReport) -> Vec<String> {
             scrub.mismatched
         ));
     }
+    if scrub.lost > 0 {
+        lines.push(format!(
+            "{} damaged records of {node} are lost: nobody else had them, or they were kept for \
+             others. See its log.",
+            scrub.lost
+        ));
+    }
     if lines.is_empty() {
         lines.push(format!("{node} lacks nothing that it knows of."));
     }
@@ -149,7 +156,7 @@ mod tests {
             quarantined: 1,
             owed: vec!["node-d".to_owned()],
             read_repairs: ReadRepairReport { sent: 3, joined: 2, shed: 1 },
-            scrub: ScrubReport { records: 9, damaged: 1, mismatched: 1 },
+            scrub: ScrubReport { records: 9, damaged: 1, mismatched: 1, lost: 2 },
         }
     }
 
@@ -167,10 +174,11 @@ mod tests {
         assert_eq!(lines[6], "To be compared as soon as they are back: node-d.");
         let last = "Partitions that differ with node-c: 0 (1m 1s), 1 (1m 1s)";
         assert!(lines[7].starts_with("1 times a tree did not match"), "{painted}");
+        assert!(lines[8].starts_with("2 damaged records of node-a are lost"), "{painted}");
         assert_eq!(
-            lines[8],
+            lines[9],
             "Reads through node-a repaired 3 times, and left 1 to the next exchange."
         );
-        assert!(lines[9].starts_with(last) && lines[9].ends_with(" and 2 more."), "{painted}");
+        assert!(lines[10].starts_with(last) && lines[10].ends_with(" and 2 more."), "{painted}");
     }
 }

@@ -194,6 +194,7 @@ fn read_storage(reader: &mut Reader<'_>) -> StorageSettings {
     let default = StorageSettings::default();
     StorageSettings {
         segment_bytes: reader.size("storage.segment_bytes", default.segment_bytes),
+        reserve_bytes: reader.size("storage.reserve_bytes", default.reserve_bytes),
         sync_interval: reader.span("storage.sync_interval", default.sync_interval),
         tombstone_min_age: reader.span("storage.tombstone_min_age", default.tombstone_min_age),
     }

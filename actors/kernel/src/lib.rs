@@ -10,6 +10,7 @@
 //! | [`handoff`] | what fallbacks keep for homes that were away, and how it comes home |
 //! | [`anti_entropy`] | how replicas that missed something become equal |
 //! | [`reaping`] | how a deleted key goes for good |
+//! | [`room`] | what a disk that is nearly full still takes |
 //! | [`membership`] | who is up, and how that is known |
 //! | [`planted`] | mistakes on purpose, for those who test the tests |
 
@@ -26,6 +27,7 @@ pub mod membership;
 pub mod planted;
 pub mod reaping;
 pub mod ring;
+pub mod room;
 pub mod time;
 pub mod units;
 pub mod violation;

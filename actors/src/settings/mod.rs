@@ -186,6 +186,10 @@ pub struct StorageSettings {
     /// Bytes after which a shard's log begins a new segment; 8 MiB to 1 GiB, default 64 MiB. Smaller
     /// ones are given back sooner, larger ones make fewer files.
     pub segment_bytes: u64,
+    /// Bytes of the disk on which `node.data_dir` lies that puts leave free; 1 byte to 1 TiB, default
+    /// 64 MiB. With less than that free the node refuses values; it still writes down deletes, and
+    /// which hints were delivered.
+    pub reserve_bytes: u64,
     /// Time between two fdatasync of a shard's log in the mode `periodic`; 10 ms to 10 s, default
     /// 100 ms: what a power cut of this node can take from it.
     pub sync_interval: Duration,
@@ -198,6 +202,7 @@ impl Default for StorageSettings {
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
+            reserve_bytes: 64 << 20,
             sync_interval: Duration::from_millis(100),
             tombstone_min_age: TOMBSTONE_MIN_AGE,
         }

@@ -287,6 +287,7 @@ impl Settings {
         let (storage, membership, limits) = (&self.storage, &self.membership, &self.limits);
         let rules = [
             ("storage.segment_bytes", bytes(storage.segment_bytes, 8 << 20, 1 << 30)),
+            ("storage.reserve_bytes", bytes(storage.reserve_bytes, 1, 1 << 40)),
             ("storage.sync_interval", millis(storage.sync_interval, 10, 10_000)),
             (
                 "storage.tombstone_min_age",

@@ -147,6 +147,13 @@ pub struct Tuning {
     pub anti_entropy_ms: u64,
     /// `handoff.hint_bytes_max`.
     pub hint_bytes_max: u64,
+    /// `storage.reserve_bytes`; in runs that were written down before there was one, next to none.
+    #[serde(default = "least_reserve")]
+    pub reserve_bytes: u64,
+}
+
+fn least_reserve() -> u64 {
+    1
 }
 
 /// Draws, each from a stream of its own: a new option does not shift the others.
@@ -384,6 +391,7 @@ impl Tuning {
             tombstone_min_age_ms: draws.of("tombstone min age", &[1_000, 3_000, 3_600_000]),
             anti_entropy_ms: draws.of("anti entropy", &[1_000, 3_000, 10_000]),
             hint_bytes_max: draws.of("hint bytes max", &[64 << 10, 4 << 30, 4 << 30]),
+            reserve_bytes: draws.of("reserve bytes", &[1, 64 << 10, 1 << 20]),
         }
     }
 }

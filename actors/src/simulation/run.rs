@@ -194,6 +194,7 @@ fn plan(options: &Options) -> WorldPlan {
         settings.storage.tombstone_min_age = Duration::from_millis(tuning.tombstone_min_age_ms);
         settings.anti_entropy.interval = Duration::from_millis(tuning.anti_entropy_ms);
         settings.handoff.hint_bytes_max = tuning.hint_bytes_max;
+        settings.storage.reserve_bytes = tuning.reserve_bytes;
     };
     WorldPlan {
         seed: options.seed,
@@ -382,7 +383,6 @@ impl Stage {
                 return Some(format!("{node} doubts {incomplete} partitions, {damaged} keys"));
             }
             match handle.hints().await {
-                _ if self.atlas.rotten.contains(node) => {}
                 Ok(hints) if hints.homes.is_empty() => {}
                 hints => return Some(format!("{node} keeps {hints:?}")),
             }
@@ -410,33 +410,12 @@ impl Stage {
                 reports.push((home, handle.replica(&place.key).await));
             }
         }
-        self.excuse_rot(&mut reports);
         reports
-    }
-
-    /// A rotten copy of what no other home holds can be neither read nor mended: it is none.
-    fn excuse_rot(&self, reports: &mut [(String, Result<ReplicaReport, RequestError>)]) {
-        let empty = |(_, report): &(String, Result<ReplicaReport, RequestError>)| {
-            report.as_ref().ok().filter(|report| report.digest.is_none()).cloned()
-        };
-        let known: Vec<_> = reports.iter().filter(|(_, report)| report.is_ok()).collect();
-        let Some(none) = known.first().and_then(|first| empty(first)) else { return };
-        if !known.iter().all(|report| empty(report).is_some()) {
-            return;
-        }
-        for (node, report) in reports {
-            if report.is_err() && self.atlas.rotten.contains(node.as_str()) {
-                *report = Ok(ReplicaReport { node: node.clone(), ..none.clone() });
-            }
-        }
     }
 
     /// Writes down what all nodes hold, and reads every key.
     async fn close(&mut self) {
         for (node, handle) in self.world.handles() {
-            if self.atlas.rotten.contains(node) {
-                continue;
-            }
             let hints = handle.hints().await.map(|hints| hints.homes);
             let count = hints.map_or(1, |homes| homes.iter().map(|home| home.count).sum());
             let (t, node) = (self.book.now(), node.to_owned());

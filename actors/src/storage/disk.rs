@@ -45,6 +45,9 @@ pub trait Disk: Send + Sync {
     /// it, if the disk holds, and not beyond it. 0 if that cannot be told.
     fn boot(&self) -> u64;
 
+    /// How many bytes may yet be written to the file system of the directory `path`.
+    fn free(&self, path: &Path) -> io::Result<u64>;
+
     /// A lane for syncs beside the calling thread; one per log. `name` names it in diagnostics.
     fn sync_lane(&self, name: &str) -> io::Result<Box<dyn SyncLane>>;
 }

@@ -86,6 +86,11 @@ impl Disk for FileDisk {
         if named.is_empty() { 0 } else { xxh3_64(&named) }
     }
 
+    fn free(&self, path: &Path) -> io::Result<u64> {
+        let system = rustix::fs::statvfs(path)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
+
     fn sync_lane(&self, name: &str) -> io::Result<Box<dyn SyncLane>> {
         let (requests, inbox) = mpsc::channel::<Request>();
         let thread = thread::Builder::new().name(format!("sync-{name}")).spawn(move || {

@@ -38,8 +38,10 @@ pub enum StorageError {
         detail: String,
     },
     /// The disk has no room. The engine goes on: removals and reads may succeed.
-    #[error("no room on the disk for {needed} bytes")]
+    #[error("no room on the disk for {needed} bytes: {free} are free")]
     Full {
+        /// Bytes that are free.
+        free: u64,
         /// The size of the refused write, in bytes.
         needed: u64,
     },

@@ -23,8 +23,8 @@ pub(super) type Encoded = (Vec<u8>, DigestChange);
 pub(super) fn refusal(error: &StorageError) -> PeerReply {
     match error {
         StorageError::Corrupt { .. } => PeerReply::Failed(Failure::Corrupt),
-        StorageError::Full { needed } => {
-            PeerReply::Refused(RequestError::StorageFull { free: 0, needed: *needed })
+        StorageError::Full { free, needed } => {
+            PeerReply::Refused(RequestError::StorageFull { free: *free, needed: *needed })
         }
         _ => PeerReply::Failed(Failure::Refused),
     }

@@ -34,7 +34,7 @@ use crate::{
         storage_shard::{CountHints, FetchHints, ListHinted, ReadHints, ReleaseHint},
     },
     shard::Shard,
-    storage::{Engine, KeyRange},
+    storage::{Engine, KeyRange, StorageError},
     wire::PeerReply,
 };
 
@@ -129,7 +129,13 @@ impl StorageShard {
         let token = key.token();
         let kept = self.fencing.kept(self.partition_of(token));
         self.write_if_waiting(token);
-        let payload = self.engine.get(token, key).ok().flatten()?;
+        let payload = match self.engine.get(token, key) {
+            Err(StorageError::Corrupt { .. }) => {
+                self.meet_damage(key);
+                return None;
+            }
+            read => read.ok().flatten()?,
+        };
         let record = Record::replicated_part(&payload).ok()?;
         let digest = Record::digest_of_replicated(&record).ok()??;
         let generation = kept.fence.generation;
@@ -145,9 +151,7 @@ impl StorageShard {
             self.hints.remove(*home, key);
             return None;
         }
-        let is_home =
-            self.shard.commons.cluster.load().homes_of(key).contains(&self.shard.commons.node);
-        let payload = match release(&mut record, *home, *digest, is_home) {
+        let payload = match release(&mut record, *home, *digest, self.is_home(key)) {
             Released::Kept => {
                 if let Some(queue) = self.shard.handoff() {
                     queue.tell(HintChanged { home: *home });

@@ -33,6 +33,7 @@ impl StorageShard {
             return request.reply.answer(PeerReply::Failed(Failure::Refused));
         }
         let MintRecord { key, context, content, write_id, expires_at, .. } = request;
+        let is_value = content.is_value();
         let MintRecord { stands_in_for, conflict, limits, reply, .. } = request;
         let Loaded { mut record, payload: before } = match self.load_to_write(token, &key) {
             Ok(loaded) => loaded,
@@ -62,6 +63,9 @@ impl StorageShard {
             return reply.answer(NO_ROOM);
         }
         let changed = written.minted || marked;
+        if let Some(full) = self.refuse_value(is_value && changed, payload.len()) {
+            return reply.answer(full);
+        }
         let digests = (stored_digest(before), Some(digest));
         let record = Arc::new(record);
         let waiting = changed.then(|| Waiting::record(key, &record, (payload, digests)));

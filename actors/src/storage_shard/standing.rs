@@ -82,17 +82,49 @@ impl StorageShard {
         Ok(())
     }
 
+    /// A record turned out to be damaged: a home's is quarantined; that of any other node, which has
+    /// nobody to ask, is lost.
+    pub(super) fn meet_damage(&mut self, key: &Key) {
+        if self.is_home(key) {
+            // What cannot be noted is found again at the next look.
+            let _ = self.distrust(key);
+        } else {
+            self.lose(key);
+        }
+    }
+
+    /// Whoever could have had a damaged record was asked, and has none: told loudly, and taken out of
+    /// the log, with the marks of those for whom it was kept. One that holds stays.
+    pub(crate) fn lose(&mut self, key: &Key) {
+        let damaged = self.engine.get(key.token(), key);
+        if self.closed || !matches!(damaged, Err(StorageError::Corrupt { .. })) {
+            return;
+        }
+        self.tell_lost(key);
+        self.remove(key.clone(), None);
+        self.write_batch();
+    }
+
+    /// Tells loudly that a damaged record is lost.
+    pub(super) fn tell_lost(&self, key: &Key) {
+        let (partition, home) = (self.partition_of(key.token()).0, self.is_home(key));
+        error!(target: STORAGE, node = self.shard.commons.name(), shard = self.shard.index, partition, home, "a damaged record is lost: nobody else could give it");
+        self.shard.commons.scrub.add_lost();
+    }
+
+    pub(crate) fn is_home(&self, key: &Key) -> bool {
+        self.shard.commons.cluster.load().homes_of(key).contains(&self.shard.commons.node)
+    }
+
     /// The record of a key is damaged. Durable when this returns; a copy that is kept for other
     /// nodes has nobody to ask.
     pub(crate) fn quarantine(&mut self, key: &Key) -> Result<(), StorageError> {
-        let cluster = self.shard.commons.cluster.load();
-        if !cluster.homes_of(key).contains(&self.shard.commons.node) {
+        if !self.is_home(key) {
             return Ok(());
         }
         error!(target: STORAGE, node = self.shard.commons.name(), shard = self.shard.index, "a record is damaged, and quarantined");
-        self.standing
-            .ledger
-            .quarantine(key.token().partition(cluster.ring.partitions()), key.clone());
+        let partition = self.partition_of(key.token());
+        self.standing.ledger.quarantine(partition, key.clone());
         self.write_ledger()
     }
 
@@ -161,7 +193,10 @@ impl StorageShard {
             return;
         }
         let Settled { partitions, keys } = settled;
-        info!(target: ANTI_ENTROPY, node = self.shard.commons.name(), shard = self.shard.index, partitions, keys, "complete again");
+        info!(target: ANTI_ENTROPY, node = self.shard.commons.name(), shard = self.shard.index, partitions, keys = keys.len(), "complete again");
+        for key in &keys {
+            self.lose(key);
+        }
         // Should this fail, the next start is in doubt for nothing.
         let _ = self.write_ledger();
         self.tell_ledger(false);
@@ -191,8 +226,7 @@ impl StorageShard {
         let news = damaged.iter().filter(|key| !self.trees.is_damaged(key)).count() as u64;
         commons.scrub.add(records, news, mismatched.len() as u64);
         for key in &damaged {
-            // What cannot be noted is found again in the next round.
-            let _ = self.distrust(key);
+            self.meet_damage(key);
         }
         for partition in mismatched {
             error!(target: ANTI_ENTROPY, node = commons.name(), partition = partition.0, "a tree did not match its records");
@@ -220,6 +254,7 @@ impl StorageShard {
         let sample = StorageSample {
             state: match self.standing.doubtful {
                 _ if poisoned => StorageState::Poisoned,
+                _ if self.room.is_full() => StorageState::Full,
                 Some((_, true)) => StorageState::Incomplete,
                 _ => StorageState::Ok,
             },

@@ -232,7 +232,7 @@ fn deletes_spread() {
 }
 
 /// Changes a byte of a value in the log of a node.
-fn damage(world: &World, node: &str, content: &str) {
+pub fn damage(world: &World, node: &str, content: &str) {
     let content = content.as_bytes();
     for path in world.disk(node).files(Path::new("/data/shard-0")) {
         let mut bytes = world.disk(node).contents(&path).unwrap();

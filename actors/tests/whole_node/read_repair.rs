@@ -31,6 +31,8 @@ async fn write_without_c(world: &World, keys: &[String], value: &str) {
         put(world.node("a"), text, value, PutOptions::default()).await.unwrap();
     }
     world.disk("c").set_capacity(None);
+    // It looks again soon.
+    pass(150).await;
 }
 
 fn keys(count: usize) -> Vec<String> {

@@ -137,6 +137,7 @@ fn a_full_disk_refuses_puts_and_loses_nothing() {
         for node in ["a", "b", "c"] {
             world.disk(node).set_capacity(None);
         }
+        pass(200).await;
         assert_eq!(world.node("a").replica(&key("j")).await.unwrap().digest, None);
         put(world.node("a"), "j", "w", PutOptions::default()).await.unwrap();
         let got = get(world.node("b"), "k", ReadOptions::default()).await;

@@ -56,8 +56,8 @@ struct Doubt {
 pub struct Settled {
     /// How many partitions.
     pub partitions: usize,
-    /// How many keys.
-    pub keys: usize,
+    /// The keys that were quarantined. Whose record is still damaged is lost: nobody else has it.
+    pub keys: Vec<Key>,
 }
 
 impl Settled {
@@ -174,17 +174,18 @@ impl Ledger {
         others: impl Fn(PartitionId, Option<&Key>) -> Vec<NodeId>,
         is_down: impl Fn(NodeId) -> bool,
     ) -> Settled {
-        let before = (self.partitions.len(), self.keys.len());
+        let before = self.partitions.len();
         self.partitions.retain(|partition, doubt| {
             let others = others(*partition, None);
             let asked = |node: &NodeId| doubt.equal.contains(node);
             let lone = !others.is_empty() && !others.iter().any(asked);
             lone || !others.iter().all(|node| asked(node) || is_down(*node))
         });
-        self.keys.retain(|key, (partition, doubt)| {
-            !others(*partition, Some(key)).iter().all(|node| doubt.equal.contains(node))
+        let over = self.keys.extract_if(.., |key, (partition, doubt)| {
+            others(*partition, Some(key)).iter().all(|node| doubt.equal.contains(node))
         });
-        Settled { partitions: before.0 - self.partitions.len(), keys: before.1 - self.keys.len() }
+        let keys = over.map(|(key, _)| key).collect();
+        Settled { partitions: before - self.partitions.len(), keys }
     }
 }
 

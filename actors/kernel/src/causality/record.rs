@@ -72,6 +72,12 @@ impl Record {
         self.history.is_empty()
     }
 
+    /// Whether a merge with `other` brings a value that was never here.
+    pub fn lacks_a_value_of(&self, other: &Self) -> bool {
+        let values = other.versions.iter().filter(|version| version.content.is_value());
+        values.into_iter().any(|version| !self.history.contains(version.dot))
+    }
+
     /// The greatest stamp that the record has seen: a version that went had a lesser one than
     /// what overwrote it, or, if it repeated a write that had been overwritten, is named.
     pub fn stamp(&self) -> Stamp {

@@ -228,7 +228,7 @@ fn timed_out_only_if_enough_were_believed_alive() {
 
 #[test]
 fn a_refused_mint_is_an_answer() {
-    for error in [too_many(), full(), RequestError::TooLarge { size: 2, max: 1 }] {
+    for error in [too_many(), RequestError::TooLarge { size: 2, max: 1 }] {
         let mut put = Put::start(node(0), homes(3, 0), 2);
         let effects = put.handle(PutEvent::MintRefused(error.clone()));
         assert_eq!(error.fate(), Fate::NotApplied);
@@ -369,6 +369,25 @@ fn a_home_that_failed_as_it_minted_leaves_the_put_to_the_next_one() {
     let mut put = Put::start(STRANGER, homes(3, 0), 2);
     let minted = put.outcome(0, Err(failed(1)));
     assert_eq!(minted, [refused(failed(1)), PutEffect::Finish], "it has spread what it could");
+}
+
+#[test]
+fn a_home_whose_own_disk_is_full_passes_the_put_on() {
+    let mut put = Put::start(node(0), homes(3, 0), 2);
+    assert_eq!(put.handle(PutEvent::MintRefused(full())), [forward(1)]);
+    assert_eq!(put.outcome(1, Ok(answer(2))), [ok(2), PutEffect::Finish]);
+    let mut put = Put::start(node(0), homes(3, 0b100), 2);
+    assert_eq!(put.handle(PutEvent::MintRefused(full())), [forward(1)]);
+    let reply = [refused(full()), PutEffect::Finish];
+    assert_eq!(put.outcome(1, Err(full())), reply, "nobody has room, and nobody has applied it");
+    let mut put = Put::start(node(0), homes(3, 0), 2);
+    put.handle(PutEvent::MintRefused(full()));
+    assert_eq!(put.fail(1, Failure::Lost), [forward(2)]);
+    let reply = [quorum_not_met(2, 0, 1, Fate::Unknown), PutEffect::Finish];
+    assert_eq!(put.outcome(2, Err(full())), reply, "the second home may have applied it");
+    let mut put = Put::take(PutRequest { forwarded: true, ..request(node(0), homes(3, 0), 2) });
+    let effects = put.handle(PutEvent::MintRefused(full()));
+    assert_eq!(effects, [refused(full()), PutEffect::Finish], "the forwarder asks the next one");
 }
 
 #[test]

@@ -265,6 +265,24 @@ fn what_a_home_may_have_applied_while_a_fallback_minted_is_never_called_refused(
 }
 
 #[test]
+fn a_fallback_mints_if_the_disks_of_all_homes_are_full_but_not_for_a_strict_put() {
+    let full = RequestError::StorageFull { free: 1, needed: 2 };
+    let refused = |home| {
+        let outcome = Err(full.clone());
+        PutEvent::Forwarded { node: node(home), outcome }
+    };
+    for sloppy in [true, false] {
+        let mut put = Put::take(PutRequest { sloppy, ..request(0, 2, 0) });
+        let effects = put.handle(PutEvent::MintRefused(full.clone()));
+        assert_eq!(effects, [PutEffect::ForwardTo(node(1))]);
+        assert_eq!(put.handle(refused(1)), [PutEffect::ForwardTo(node(2))]);
+        let told = [PutEffect::Reply(Err(full.clone())), PutEffect::Finish];
+        let next = [PutEffect::ForwardTo(node(3))];
+        assert_eq!(put.handle(refused(2)), if sloppy { &next[..] } else { &told[..] });
+    }
+}
+
+#[test]
 fn a_fallback_without_room_leaves_it_to_the_next_and_without_any_the_put_is_overloaded() {
     let overloaded = RequestError::Overloaded { retry_after: Duration::from_secs(1) };
     let mut put = Put::take(request(3, 1, 0b111));

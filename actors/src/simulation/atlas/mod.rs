@@ -54,9 +54,6 @@ pub(super) struct Atlas {
     doors: Doors<NodeHandle>,
     /// The nodes that lost what they had acknowledged since all was equal.
     damaged: BTreeSet<&'static str>,
-    /// The nodes whose logs were damaged: what they keep for others may be lost, and then nobody
-    /// can ask for it.
-    pub rotten: BTreeSet<&'static str>,
     /// The nodes with a fault of their own.
     busy: BTreeSet<&'static str>,
     is_cut: bool,
@@ -79,7 +76,6 @@ impl Atlas {
             book,
             doors,
             damaged: BTreeSet::new(),
-            rotten: BTreeSet::new(),
             busy: BTreeSet::new(),
             is_cut: false,
             is_slow: false,
@@ -201,7 +197,6 @@ impl Atlas {
             Fault::BitRot => {
                 let Some(place) = self.rot(world, node) else { return false };
                 self.damaged.insert(node);
-                self.rotten.insert(node);
                 self.count(fault, &[], place);
                 return true;
             }
@@ -214,7 +209,10 @@ impl Atlas {
                 self.end_later(Relief::Replace(node));
             }
             Fault::FullDisk => {
-                disk.set_capacity(Some(disk.used() + self.rng.u64(0..=1_000)));
+                // At most the reserve and a little more.
+                let scale = 1 + self.options.tuning.reserve_bytes / 1_000;
+                let room = self.rng.u64(0..=1_000) * scale;
+                disk.set_capacity(Some(disk.used() + room));
                 self.end_later(Relief::MakeRoom(node));
             }
             Fault::SlowSync => {

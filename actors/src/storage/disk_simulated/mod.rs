@@ -198,6 +198,10 @@ impl Disk for SimulatedDisk {
         self.state().boots
     }
 
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.state().free())
+    }
+
     fn sync_lane(&self, _: &str) -> io::Result<Box<dyn SyncLane>> {
         let life = self.state().life;
         Ok(Box::new(Lane { shared: Arc::clone(&self.shared), life }))

@@ -218,14 +218,17 @@ impl State {
         self.inodes.values().map(Inode::length).sum()
     }
 
+    /// Bytes that have room yet.
+    pub fn free(&self) -> u64 {
+        self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()))
+    }
+
     /// How much of an append gets through, and what it fails with.
     fn room_for(&self, length: usize) -> (usize, Option<io::ErrorKind>) {
         if self.faults.appends {
             return (length / 2, Some(io::ErrorKind::Other));
         }
-        let Some(capacity) = self.capacity else { return (length, None) };
-        let free = capacity.saturating_sub(self.used());
-        match usize::try_from(free) {
+        match usize::try_from(self.free()) {
             Ok(free) if free < length => (free, Some(io::ErrorKind::StorageFull)),
             _ => (length, None),
         }

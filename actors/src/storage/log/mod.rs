@@ -138,9 +138,7 @@ impl LogEngine {
         let number = self.active.number + 1;
         let next = opening::begin_segment(&*self.disk, &self.settings, number, self.last.0 + 1);
         let next = next.map_err(|refused| match refused {
-            StorageError::Io { source, .. } if is_full(&source) => {
-                StorageError::Full { needed: length as u64 }
-            }
+            StorageError::Io { source, .. } if is_full(&source) => self.full(length),
             refused => self.durability.poison(&refused),
         })?;
         let sealed = mem::replace(&mut self.active, next);
@@ -182,9 +180,16 @@ impl LogEngine {
             return Err(self.durability.poison(&uncut));
         }
         if full {
-            return Err(StorageError::Full { needed: self.buffer.len() as u64 });
+            return Err(self.full(self.buffer.len()));
         }
         Err(self.durability.poison(&refused))
+    }
+
+    /// The disk has no room for so many bytes.
+    fn full(&self, needed: usize) -> StorageError {
+        // A disk that does not even tell has none to give.
+        let free = self.disk.free(&self.settings.directory).unwrap_or(0);
+        StorageError::Full { free, needed: needed as u64 }
     }
 
     /// Points the directory to a batch that was written.

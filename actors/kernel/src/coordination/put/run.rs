@@ -44,7 +44,7 @@ pub(super) struct Run {
     pub(super) minted: Option<Minted>,
     /// The refusal to be relayed if nobody takes the put.
     refusal: Option<RequestError>,
-    /// Whether a home has no room: it has answered, and its load is not to be spread.
+    /// Whether a home is overloaded: it has answered, and its load is not to be spread.
     shed: bool,
     /// Whether a mint or a forward was lost that may have been applied.
     lost: bool,
@@ -158,11 +158,12 @@ impl Run {
             return;
         }
         let fallback = self.local.is_some_and(|local| !self.roster.is_home(local));
-        if fallback && !self.forwarded && self.stage == Stage::Open {
-            // Homes that were silent may have applied it, and other fallbacks may have room.
+        let others_may = fallback || error.is_of_the_node();
+        if others_may && !self.forwarded && self.stage == Stage::Open {
+            // Homes that were silent may have applied it, and other nodes may have room.
             self.set_local(Standing::Failed(Failure::Refused));
             self.phase = Phase::Forwarding { next: now };
-            self.refuse(error);
+            self.refuse(!fallback, error);
             self.proceed(now, effects);
         } else {
             self.reply(Err(error), effects);
@@ -231,13 +232,9 @@ impl Run {
         let storing = self.phase == Phase::Storing;
         match outcome {
             Err(error) if !storing && error.fate() == Fate::NotApplied => {
-                let has_no_room = matches!(
-                    error,
-                    RequestError::Overloaded { .. } | RequestError::StorageFull { .. }
-                );
-                self.shed |= seat.is_home() && has_no_room;
+                let home = seat.is_home();
                 seat.standing = Standing::Failed(Failure::Refused);
-                self.refuse(error);
+                self.refuse(home, error);
                 self.proceed(now, effects);
             }
             // It failed as it minted: as with one that fell silent, the others have their chance.
@@ -262,7 +259,8 @@ impl Run {
 
     /// Notes what is to be relayed if nobody takes the put. The refusal of a home for which no
     /// other can stand is the last word.
-    fn refuse(&mut self, error: RequestError) {
+    fn refuse(&mut self, home: bool, error: RequestError) {
+        self.shed |= home && matches!(error, RequestError::Overloaded { .. });
         if !self.is_decided() {
             self.refusal = Some(error);
         }

@@ -15,7 +15,8 @@ impl World {
         }
         if self.facts.doing == Doing::Minting {
             possible.push(Happening::Minted);
-            possible.extend([Verdict::Never, Verdict::Shed].map(Happening::MintRefused));
+            let refusals = [Verdict::Never, Verdict::NotMe, Verdict::Shed];
+            possible.extend(refusals.map(Happening::MintRefused));
             possible.extend([Happening::MintUnable, Happening::MintFailed]);
         }
         for replica in 0..self.facts.replicas.len() {

@@ -71,9 +71,9 @@ pub enum Verdict {
     Done,
     /// No replica will take it.
     Never,
-    /// This one does not take it.
+    /// This one does not take it: its disk may be full.
     NotMe,
-    /// This one has no room now.
+    /// This one is overloaded now.
     Shed,
     /// It may have been applied.
     Unknown,
@@ -88,7 +88,7 @@ pub struct Facts {
     pub doing: Doing,
     /// The refusal to be told if nobody takes the put.
     pub refusal: Option<Verdict>,
-    /// A home has no room: its load is not to be spread.
+    /// A home is overloaded: its load is not to be spread.
     pub shed: bool,
     /// Something was lost that may have been applied.
     pub lost: bool,

@@ -298,15 +298,17 @@ impl World {
 
     fn refuse_mint(&mut self, verdict: Verdict, expected: &mut Vec<PutEffect>) {
         let fallback = self.is_fallback(self.case.local);
-        if !fallback || self.case.forwarded || self.facts.replied {
+        let last = !fallback && verdict == Verdict::Never;
+        if last || self.case.forwarded || self.facts.replied {
             self.reply(verdict.outcome(), expected);
             self.finish(expected);
             return;
         }
         self.facts.doing = Doing::Forwarding;
         self.facts.errands.clear();
-        self.facts.replicas[self.case.local.unwrap()].said = Said::No;
-        self.refuse(verdict);
+        let local = self.case.local.unwrap();
+        self.facts.replicas[local].said = Said::No;
+        self.refuse_at(local, verdict);
         self.expect(expected);
     }
 

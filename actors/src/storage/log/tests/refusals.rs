@@ -51,7 +51,9 @@ fn a_full_disk_refuses_a_batch_whole_and_goes_on_when_it_has_room() {
             for batch in sample().0 {
                 match append(&mut engine, &batch) {
                     Ok(_) => apply(&mut held, &batch),
-                    Err(StorageError::Full { needed }) => assert!(needed > 0),
+                    Err(StorageError::Full { free, needed }) => {
+                        assert!(free < needed, "{free} {needed}");
+                    }
                     Err(error) => panic!("{error}"),
                 }
                 assert_eq!(contents(&engine), held);
