@@ -186,6 +186,9 @@ fn plan(options: &Options) -> WorldPlan {
     }
 }
 
+/// A home, and what it says that it holds of a key.
+type Held = (String, Result<ReplicaReport, RequestError>);
+
 /// All that plays together.
 struct Stage {
     world: World,
@@ -383,7 +386,13 @@ impl Stage {
     }
 
     /// What the homes of a key hold.
-    async fn replicas(&self, place: &Place) -> Vec<(String, Result<ReplicaReport, RequestError>)> {
+    async fn replicas(&self, place: &Place) -> Vec<Held> {
+        let mut reports = self.replicas_as_told(place).await;
+        self.excuse_rot(&mut reports);
+        reports
+    }
+
+    async fn replicas_as_told(&self, place: &Place) -> Vec<Held> {
         let mut reports = Vec::new();
         let handles = self.world.handles();
         let Some(first) = handles.values().next() else { return reports };
@@ -392,12 +401,22 @@ impl Stage {
                 reports.push((home, handle.replica(&place.key).await));
             }
         }
-        self.excuse_rot(&mut reports);
         reports
     }
 
+    /// How many homes must answer the last read of a key: all, but for rotten copies that are
+    /// none.
+    async fn able(&self, place: &Place) -> u8 {
+        let mut reports = self.replicas_as_told(place).await;
+        let rotten = |reports: &[Held]| reports.iter().filter(|(_, held)| held.is_err()).count();
+        let before = rotten(&reports);
+        self.excuse_rot(&mut reports);
+        let excused = u8::try_from(before - rotten(&reports)).unwrap_or(0);
+        place.bucket.n.saturating_sub(excused).max(1)
+    }
+
     /// A rotten copy of what no other home holds can be neither read nor mended: it is none.
-    fn excuse_rot(&self, reports: &mut [(String, Result<ReplicaReport, RequestError>)]) {
+    fn excuse_rot(&self, reports: &mut [Held]) {
         let empty = |(_, report): &(String, Result<ReplicaReport, RequestError>)| {
             report.as_ref().ok().filter(|report| report.digest.is_none()).cloned()
         };
@@ -442,8 +461,9 @@ impl Stage {
         );
         for number in 0..self.places.len() {
             let mut tries = 0;
+            let homes = self.able(&self.places[number]).await;
             // Damage that nobody had met yet is mended first.
-            while reader.read(number, true).await.is_none() && tries < READ_TRIES {
+            while reader.read(number, Some(homes)).await.is_none() && tries < READ_TRIES {
                 tries += 1;
                 sleep(LOOK).await;
             }

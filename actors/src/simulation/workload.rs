@@ -135,7 +135,7 @@ impl<S: Store + Clone> Client<S> {
         });
         match chosen {
             Some(1) => {
-                if let Some(seen) = self.read(number, false).await {
+                if let Some(seen) = self.read(number, None).await {
                     self.write(number, Some(seen), false).await;
                 }
             }
@@ -151,12 +151,12 @@ impl<S: Store + Clone> Client<S> {
                 self.write(number, seen, false).await;
             }
             Some(5) => {
-                let seen = self.read(number, false).await;
+                let seen = self.read(number, None).await;
                 if let Some(seen) = seen.filter(|(_, context)| !context.is_empty()) {
                     self.write(number, Some(seen), true).await;
                 }
             }
-            _ => drop(self.read(number, false).await),
+            _ => drop(self.read(number, None).await),
         }
     }
 
@@ -184,32 +184,38 @@ impl<S: Store + Clone> Client<S> {
     }
 
     fn invoke(&self, id: &str, op: Kind, node: &str, place: &Place) -> Invoke {
-        let Bucket { name, sloppy, .. } = &place.bucket;
-        let is_judged_as_strict = !sloppy && self.work.strict_is_fresh;
-        let quorum = if is_judged_as_strict { Quorum::Strict } else { Quorum::Sloppy };
         Invoke {
             c: self.name.clone(),
-            bucket: name.clone(),
+            bucket: place.bucket.name.clone(),
             node: node.to_owned(),
-            quorum: Some(quorum),
             ..Invoke::new(self.book.now(), id, op, place.text.clone())
         }
     }
 
-    /// Reads a key; what it has seen then.
-    pub async fn read(&mut self, number: usize, is_final: bool) -> Option<Seen> {
+    /// What a request is judged by.
+    fn quorum(&self, sloppy: bool) -> Quorum {
+        let is_judged_as_strict = !sloppy && self.work.strict_is_fresh;
+        if is_judged_as_strict { Quorum::Strict } else { Quorum::Sloppy }
+    }
+
+    /// Reads a key; what it has seen then. The `last` time so many homes must answer, and nobody
+    /// in their place: a node that has just come back may not know yet that they are up.
+    pub async fn read(&mut self, number: usize, last: Option<u8>) -> Option<Seen> {
         let (node, door) = self.door()?;
         let place = Rc::clone(&self.places[number]);
         let id = self.next_id();
         let (given, waits) = self.patience();
-        let r = Some(place.bucket.r);
+        let r = Some(last.unwrap_or(place.bucket.r));
+        let sloppy = place.bucket.sloppy && last.is_none();
         self.book.write(Event::Invoke(Invoke {
             r,
-            is_final,
+            is_final: last.is_some(),
+            quorum: Some(self.quorum(sloppy)),
             ..self.invoke(&id, Kind::Get, node, &place)
         }));
-        let sloppy = Some(place.bucket.sloppy);
-        let options = ReadOptions { r, sloppy, timeout: Some(given), ..ReadOptions::default() };
+        let timed = Some(given);
+        let options =
+            ReadOptions { r, sloppy: Some(sloppy), timeout: timed, ..ReadOptions::default() };
         match timeout(waits, door.get(&place.key, options)).await {
             Ok(Ok(answer)) => {
                 let shown = shown(&answer.body);
@@ -280,6 +286,7 @@ impl<S: Store + Clone> Client<S> {
             wid: write_id.map(|id| id.to_string()),
             ctx: seen.iter().map(|(operation, _)| operation.clone()).collect(),
             w,
+            quorum: Some(self.quorum(place.bucket.sloppy)),
             ..self.invoke(&id, op, node, place)
         }));
         let context = seen.as_ref().map(|(_, context)| context.clone()).unwrap_or_default();
