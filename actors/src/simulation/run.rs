@@ -252,8 +252,16 @@ impl Stage {
                 return false;
             }
             sleep(Duration::from_millis(10)).await;
+            self.mend().await;
         }
         true
+    }
+
+    /// A site that was armed before may have been reached since; an actor that fell before may
+    /// have been given up now. What ended by itself starts again at once.
+    async fn mend(&mut self) {
+        self.atlas.tend(&mut self.world).await;
+        self.atlas.calm(&mut self.world).await;
     }
 
     /// Sets the properties of a bucket, and waits until every node knows them.
@@ -337,10 +345,7 @@ impl Stage {
         let (began, mut told) = (Instant::now(), String::new());
         loop {
             sleep(LOOK).await;
-            // A site that was armed before may have been reached since; an actor that fell before
-            // may have been given up now. What ended by itself starts again at once.
-            self.atlas.tend(&mut self.world).await;
-            self.atlas.calm(&mut self.world).await;
+            self.mend().await;
             let Some(why) = self.unequal().await else { return true };
             if told != why {
                 self.book.note(why.clone());
