@@ -205,6 +205,9 @@ fn plan(options: &Options) -> WorldPlan {
     }
 }
 
+/// A home, and what it says that it holds of a key.
+type Held = (String, Result<ReplicaReport, RequestError>);
+
 /// All that plays together.
 struct Stage {
     world: World,
@@ -268,8 +271,16 @@ impl Stage {
                 return false;
             }
             sleep(Duration::from_millis(10)).await;
+            self.mend().await;
         }
         true
+    }
+
+    /// A site that was armed before may have been reached since; an actor that fell before may
+    /// have been given up now. What ended by itself starts again at once.
+    async fn mend(&mut self) {
+        self.atlas.tend(&mut self.world).await;
+        self.atlas.calm(&mut self.world).await;
     }
 
     /// Sets the properties of a bucket, and waits until every node knows them.
@@ -353,10 +364,7 @@ impl Stage {
         let (began, mut told) = (Instant::now(), String::new());
         loop {
             sleep(LOOK).await;
-            // A site that was armed before may have been reached since; an actor that fell before
-            // may have been given up now. What ended by itself starts again at once.
-            self.atlas.tend(&mut self.world).await;
-            self.atlas.calm(&mut self.world).await;
+            self.mend().await;
             let Some(why) = self.unequal().await else { return true };
             if told != why {
                 self.book.note(why.clone());
@@ -401,7 +409,13 @@ impl Stage {
     }
 
     /// What the homes of a key hold.
-    async fn replicas(&self, place: &Place) -> Vec<(String, Result<ReplicaReport, RequestError>)> {
+    async fn replicas(&self, place: &Place) -> Vec<Held> {
+        let mut reports = self.replicas_as_told(place).await;
+        self.excuse_rot(&mut reports);
+        reports
+    }
+
+    async fn replicas_as_told(&self, place: &Place) -> Vec<Held> {
         let mut reports = Vec::new();
         let handles = self.world.handles();
         let Some(first) = handles.values().next() else { return reports };
@@ -439,8 +453,9 @@ impl Stage {
         );
         for number in 0..self.places.len() {
             let mut tries = 0;
+            let homes = self.places[number].bucket.n;
             // Damage that nobody had met yet is mended first.
-            while reader.read(number, true).await.is_none() && tries < READ_TRIES {
+            while reader.read(number, Some(homes)).await.is_none() && tries < READ_TRIES {
                 tries += 1;
                 sleep(LOOK).await;
             }

@@ -176,7 +176,7 @@ impl<S: Store + Clone> Client<S> {
         });
         match chosen {
             Some(1) => {
-                if let Some(seen) = self.read(number, false).await {
+                if let Some(seen) = self.read(number, None).await {
                     self.write(number, Some(seen), false).await;
                 }
             }
@@ -192,12 +192,12 @@ impl<S: Store + Clone> Client<S> {
                 self.write(number, seen, false).await;
             }
             Some(5) => {
-                let seen = self.read(number, false).await;
+                let seen = self.read(number, None).await;
                 if let Some(seen) = seen.filter(|(_, context)| !context.is_empty()) {
                     self.write(number, Some(seen), true).await;
                 }
             }
-            _ => drop(self.read(number, false).await),
+            _ => drop(self.read(number, None).await),
         }
     }
 
@@ -242,20 +242,24 @@ impl<S: Store + Clone> Client<S> {
         }
     }
 
-    /// Reads a key; what it has seen then.
-    pub async fn read(&mut self, number: usize, is_final: bool) -> Option<Seen> {
+    /// What a request is judged by.
+    /// Reads a key; what it has seen then. The `last` time so many homes must answer, and nobody
+    /// in their place: a node that has just come back may not know yet that they are up.
+    pub async fn read(&mut self, number: usize, last: Option<u8>) -> Option<Seen> {
         let (node, door) = self.door()?;
         let place = Rc::clone(&self.places[number]);
         let id = self.next_id();
         let (given, waits) = self.patience();
-        let Bucket { r, sloppy, .. } = place.bucket;
-        let usual = Wanted { count: r, homes: None, sloppy };
-        let wanted = if is_final { usual } else { self.wanted(&place.bucket, r, 1) };
+        let Bucket { r, .. } = place.bucket;
+        let wanted = match last {
+            Some(count) => Wanted { count, homes: None, sloppy: false },
+            None => self.wanted(&place.bucket, r, 1),
+        };
         let (r, pr) = (Some(wanted.count), wanted.homes);
         self.book.write(Event::Invoke(Invoke {
             r,
             pr,
-            is_final,
+            is_final: last.is_some(),
             ..self.invoke((&id, Kind::Get), node, &place, wanted, (given, waits))
         }));
         let options = ReadOptions { r, pr, sloppy: Some(wanted.sloppy), timeout: Some(given) };

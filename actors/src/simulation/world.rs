@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use henge_kernel::id::NodeName;
 use tokio::{sync::oneshot, time::Instant};
@@ -13,7 +14,11 @@ use crate::{
     reports::Readiness,
     settings::{Address, ClusterName, LayoutEntry, Settings, ShardCount},
     storage::disk_simulated::SimulatedDisk,
-    transport::simulated::{NetworkProfile, SimulatedNetwork},
+    transport::{
+        Lane,
+        simulated::{NetworkProfile, SimulatedNetwork},
+    },
+    wire::{PeerRequest, RequestFrame},
 };
 
 /// How a cluster is made.
@@ -86,6 +91,16 @@ pub fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
 }
 
+/// A node believes the one answer to a write that it forwards; of a copy that is minted behind a
+/// refusal nobody would hear.
+fn may_come_twice(lane: Lane, frame: &Bytes) -> bool {
+    let is_write = |frame| {
+        let request = RequestFrame::decode(frame);
+        matches!(request, Ok(RequestFrame::Request { request: PeerRequest::Write(_), .. }))
+    };
+    lane != Lane::Request || !is_write(frame)
+}
+
 impl World {
     /// A cluster none of whose nodes runs yet.
     ///
@@ -98,8 +113,10 @@ impl World {
             let address = address.unwrap_or_else(|error| unreachable!("{error}"));
             LayoutEntry::new(name(text), address)
         });
+        let network = SimulatedNetwork::new(plan.seed, plan.profile.clone());
+        network.repeat_only(may_come_twice);
         Self {
-            network: Rc::new(SimulatedNetwork::new(plan.seed, plan.profile.clone())),
+            network: Rc::new(network),
             layout: layout.collect(),
             began: Instant::now(),
             disks: BTreeMap::new(),

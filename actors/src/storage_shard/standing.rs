@@ -71,13 +71,16 @@ impl StorageShard {
     /// The record of a key turned out to be damaged: it is quarantined, and the trees of its
     /// partition are built anew, for nobody knows what they hold in its place.
     pub(super) fn distrust(&mut self, key: &Key) -> Result<(), StorageError> {
-        let again =
-            self.trees.is_damaged(key) && self.trust(key.token(), key) == Trust::Quarantined;
+        let known = self.trees.is_damaged(key);
+        let again = known && self.trust(key.token(), key) == Trust::Quarantined;
         if !again {
             self.quarantine(key)?;
         }
         if self.trees.distrust(&self.shard.commons.cluster.load(), key) {
             self.me.tell(BuildTrees);
+        } else if known && !again {
+            // The trees hold nothing in its place, and so nothing is built that would tell.
+            self.tell_ledger(true);
         }
         Ok(())
     }

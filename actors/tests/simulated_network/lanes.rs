@@ -1,7 +1,8 @@
 //! Frames: order, limits, and that a seed decides everything.
 
 use henge_actors::transport::{
-    Frame, Lane, REQUEST_FRAME_BYTES_MAX, SendError, simulated::SimulatedNetwork,
+    Frame, Lane, REQUEST_FRAME_BYTES_MAX, SendError,
+    simulated::{NetworkProfile, SimulatedNetwork},
 };
 
 use crate::support::{linked, lossless, lossy, name, pass, simulate};
@@ -36,6 +37,24 @@ fn header_and_tail_arrive_as_one_frame() {
         a.send(Lane::Request, "").unwrap();
         pass(10).await;
         assert_eq!(b.frames(Lane::Request), ["head tail", ""]);
+    });
+}
+
+#[test]
+fn frames_come_twice_but_for_those_that_may_not() {
+    simulate(async {
+        let profile = NetworkProfile { duplicate_percent: 100, ..lossless() };
+        let network = SimulatedNetwork::new(7, profile);
+        network.repeat_only(|lane, frame| lane == Lane::Request && frame != "once");
+        let (a, b) = linked(&network).await;
+        for text in ["often", "once", "often"] {
+            a.send(Lane::Request, text).unwrap();
+            a.send(Lane::Control, text).unwrap();
+        }
+        pass(10).await;
+        assert_eq!(b.frames(Lane::Request), ["often", "often", "once", "often", "often"]);
+        assert_eq!(b.frames(Lane::Control), ["often", "once", "often"]);
+        assert_eq!(network.mishaps().duplicated, 2);
     });
 }
 

@@ -338,6 +338,28 @@ fn a_record_that_was_damaged_counts_again_once_every_home_was_asked() {
 }
 
 #[test]
+fn a_record_that_is_found_damaged_again_is_compared_again() {
+    simulate(async {
+        let world = World::start(Plan::three(9)).await;
+        world.network.isolate(&name("a"));
+        world.until_seen(&["b", "c"], "a", "down").await;
+        for text in ["k", "behind-it"] {
+            let value = format!("<{text}>");
+            put(world.node("a"), text, &value, PutOptions::default().w(1)).await.unwrap();
+        }
+        damage(&world, "a", "<k>", 0);
+        world.network.heal_all();
+        world.until_linked().await;
+        // The scrub finds it, all are asked, and nobody has it: so it is there to be found again.
+        pass(20_000).await;
+        put(world.node("c"), "k", "again", PutOptions::default().w(3)).await.unwrap();
+        pass(5_000).await;
+        let got = get(world.node("a"), "k", ReadOptions::default().r(3)).await;
+        assert_eq!(texts(&got), ["again"]);
+    });
+}
+
+#[test]
 fn an_incomplete_home_lists_no_keys() {
     simulate(async {
         let mut world = World::start(Plan::three(10)).await;

@@ -291,9 +291,9 @@ impl Player {
 
     async fn read_all(&self, seed: u64) {
         let mut reader = self.client("final".to_owned(), seed);
-        for number in 0..self.places.len() {
+        for (number, place) in self.places.iter().enumerate() {
             for _ in 0..FINAL_READS {
-                reader.read(number, true).await;
+                reader.read(number, Some(place.bucket.n)).await;
             }
         }
     }

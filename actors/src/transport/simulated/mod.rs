@@ -201,6 +201,12 @@ impl SimulatedNetwork {
         self.shared.with(|state| state.twists.remove(name));
     }
 
+    /// Has only those frames come twice that `may`: not those whose sender takes the first answer
+    /// for all that they have done.
+    pub fn repeat_only(&self, may: impl Fn(Lane, &Bytes) -> bool + Send + 'static) {
+        self.shared.with(|state| state.repeats = Some(Box::new(may)));
+    }
+
     /// A hash over every event delivered so far: its time, who caused it, who got it, its bytes.
     pub fn trace_hash(&self) -> u64 {
         self.shared.with(|state| state.trace.hash)

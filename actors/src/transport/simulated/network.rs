@@ -125,11 +125,16 @@ pub(super) struct State {
     pub mishaps: Mishaps,
     /// Whose frames are changed on the way, and how.
     pub twists: BTreeMap<NodeName, Twist>,
+    /// Which frames may come twice, if not all.
+    pub repeats: Option<Repeats>,
     pub trace: Trace,
 }
 
 /// Changes a frame.
 pub(super) type Twist = Box<dyn FnMut(Lane, Bytes) -> Bytes + Send>;
+
+/// Whether a frame may come twice.
+pub(super) type Repeats = Box<dyn Fn(Lane, &Bytes) -> bool + Send>;
 
 impl State {
     pub fn new(seed: u64, profile: NetworkProfile, earlier: Arc<Notify>) -> Self {
@@ -148,6 +153,7 @@ impl State {
             slow: BTreeMap::new(),
             mishaps: Mishaps::default(),
             twists: BTreeMap::new(),
+            repeats: None,
             trace: Trace::default(),
         }
     }

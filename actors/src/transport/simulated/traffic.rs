@@ -28,7 +28,8 @@ impl State {
             None => joined(frame),
         };
         let way = (sender, receiver);
-        if self.chance(self.profile.duplicate_percent) {
+        let twice = self.chance(self.profile.duplicate_percent);
+        if twice && self.repeats.as_ref().is_none_or(|may| may(lane, &frame)) {
             self.mishaps.duplicated += 1;
             self.put_on_the_way(way, end.other(), lane, frame.clone());
         }
