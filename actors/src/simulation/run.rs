@@ -410,12 +410,6 @@ impl Stage {
 
     /// What the homes of a key hold.
     async fn replicas(&self, place: &Place) -> Vec<Held> {
-        let mut reports = self.replicas_as_told(place).await;
-        self.excuse_rot(&mut reports);
-        reports
-    }
-
-    async fn replicas_as_told(&self, place: &Place) -> Vec<Held> {
         let mut reports = Vec::new();
         let handles = self.world.handles();
         let Some(first) = handles.values().next() else { return reports };

@@ -197,6 +197,7 @@ impl Atlas {
             Fault::BitRot => {
                 let Some(place) = self.rot(world, node) else { return false };
                 self.damaged.insert(node);
+                self.service.rotten.insert(node);
                 self.count(fault, &[], place);
                 return true;
             }

@@ -36,6 +36,8 @@ pub(super) struct Service {
     is_left: bool,
     /// The nodes to which something may happen at any time.
     doubtful: BTreeSet<&'static str>,
+    /// The nodes with damage that perhaps nobody has met yet.
+    pub rotten: BTreeSet<&'static str>,
     /// The nodes that are well, and since when.
     well_since: BTreeMap<&'static str, Instant>,
     /// When the network was cut or healed.
@@ -57,6 +59,7 @@ impl Service {
             in_parts: all_count && roomy,
             is_left,
             doubtful: BTreeSet::new(),
+            rotten: BTreeSet::new(),
             well_since: BTreeMap::new(),
             network_since: Instant::now(),
             parts: Vec::new(),
@@ -140,7 +143,7 @@ impl Atlas {
     fn is_well(&self, world: &World, node: &'static str) -> bool {
         world.runs(node)
             && !self.busy.contains(node)
-            && !self.rotten.contains(node)
+            && !self.service.rotten.contains(node)
             && !self.service.doubtful.contains(node)
             && !self.service.is_left
             && world.node(node).readiness() == Readiness::Ready
