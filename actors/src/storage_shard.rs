@@ -94,6 +94,8 @@ pub struct StorageShard {
     batch: Batch,
     /// Answers that go out when what they speak of is synced.
     awaited: Vec<Awaited>,
+    /// Whether they are about to ask for a sync.
+    gathers: bool,
     syncing: bool,
     /// The node stops: what were written now might never be synced.
     closed: bool,
@@ -148,6 +150,7 @@ impl StorageShard {
             hints,
             batch: Batch::default(),
             awaited: Vec::new(),
+            gathers: false,
             syncing: false,
             closed: false,
         }
