@@ -8,9 +8,13 @@
 //! Who is up is looked up in the published view at every tick, so no news can be missed; a new
 //! link begins the delivery anew at once.
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+    time::Duration,
+};
 
-use actix::{Actor, AsyncContext as _, Context, Handler, Supervised};
+use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
     coordination::Generation,
@@ -28,6 +32,7 @@ use tracing::debug;
 
 use crate::{
     actor_ref::{ActorRef, Told},
+    background::{self, Leisure},
     events::STORAGE,
     messages::{
         coordinator::ReplyTo,
@@ -38,7 +43,7 @@ use crate::{
         peer_link::SendRequest,
         storage_shard::{FetchHints, ListHinted, ReadHints, ReleaseHint},
     },
-    shard::{Leisure, Shard},
+    shard::Shard,
     wire::{PeerReply, PeerRequest},
 };
 
@@ -56,7 +61,23 @@ pub struct HintedHandoffQueue {
     effects: Vec<DeliveryEffect>,
     /// How much room the clients of the shard leave for this.
     leisure: Leisure,
+    /// What is to be sent as soon as it may. The windows of the homes bound it.
+    backlog: VecDeque<ToSend>,
+    /// Whether the next turn is asked for.
+    waits: bool,
 }
+
+/// A hint that is about to be sent.
+struct ToSend {
+    home: NodeId,
+    to: NodeId,
+    key: Key,
+}
+
+/// To itself: more may be sent.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct NextTurn;
 
 impl HintedHandoffQueue {
     /// The actor's name in events and reports.
@@ -64,7 +85,15 @@ impl HintedHandoffQueue {
 
     /// A queue that has yet to hear what is kept.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
-        Self { me, shard, deliveries: BTreeMap::new(), effects: Vec::new(), leisure: Leisure::FULL }
+        Self {
+            me,
+            shard,
+            deliveries: BTreeMap::new(),
+            effects: Vec::new(),
+            leisure: Leisure::FULL,
+            backlog: VecDeque::new(),
+            waits: false,
+        }
     }
 
     fn step(
@@ -80,6 +109,34 @@ impl HintedHandoffQueue {
             self.perform(home, effect);
         }
         self.effects = effects;
+        self.send_more();
+    }
+
+    /// Has records read, to be sent, as many as may be moved now.
+    fn send_more(&mut self) {
+        let now = self.shard.commons.environment.clock.now();
+        let mut batches: BTreeMap<(NodeId, NodeId), Vec<Key>> = BTreeMap::new();
+        while let Some(ToSend { home, to, key }) = self.backlog.pop_front() {
+            let delivery = self.deliveries.get(&home);
+            let bytes = delivery.and_then(|delivery| delivery.bytes_awaited(to, &key));
+            if bytes.is_some_and(|bytes| !self.shard.background.may_move(now, bytes)) {
+                self.backlog.push_front(ToSend { home, to, key });
+                self.wait_a_turn();
+                break;
+            }
+            if bytes.is_some() {
+                batches.entry((home, to)).or_default().push(key);
+            }
+        }
+        for ((home, to), keys) in batches {
+            self.shard.storage().tell(ReadHints { home, to, keys });
+        }
+    }
+
+    fn wait_a_turn(&mut self) {
+        if !std::mem::replace(&mut self.waits, true) {
+            background::tell_next_turn(&self.me, NextTurn);
+        }
     }
 
     fn feed(&mut self, home: NodeId, event: DeliveryEvent) {
@@ -94,7 +151,9 @@ impl HintedHandoffQueue {
             }
             // Each home that took the record has noted it in the same step, on its own disk.
             DeliveryEffect::NoteDirty(key) => self.feed(home, DeliveryEvent::DirtyNoted(key)),
-            DeliveryEffect::Send { to, keys } => storage.tell(ReadHints { home, to, keys }),
+            DeliveryEffect::Send { to, keys } => {
+                self.backlog.extend(keys.into_iter().map(|key| ToSend { home, to, key }));
+            }
             DeliveryEffect::Release { key, digest } => {
                 storage.tell(ReleaseHint { home, key, digest });
             }
@@ -201,6 +260,16 @@ impl Handler<Told<Hinted>> for HintedHandoffQueue {
         let (Hinted { home }, _handling) = self.me.open(told);
         self.meet(home);
         self.feed(home, DeliveryEvent::Hinted);
+    }
+}
+
+impl Handler<Told<NextTurn>> for HintedHandoffQueue {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<NextTurn>, _: &mut Self::Context) {
+        let (NextTurn, _handling) = self.me.open(told);
+        self.waits = false;
+        self.send_more();
     }
 }
 

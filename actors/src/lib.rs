@@ -76,6 +76,7 @@ pub mod admission;
 mod anti_entropy_report;
 mod anti_entropy_worker;
 pub mod api;
+mod background;
 mod birth;
 mod client_link;
 pub mod client_protocol;

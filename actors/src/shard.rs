@@ -21,6 +21,7 @@ use crate::{
     actor_ref::ActorRef,
     admission::Admission,
     anti_entropy_worker::AntiEntropyWorker,
+    background::{Background, Leisure},
     client_link::ClientLink,
     commons::Commons,
     coordinator::Coordinator,
@@ -60,6 +61,8 @@ pub struct Shard {
     pub tails: Arc<Admission>,
     /// The door for answers that wait until their clients have read what was sent before.
     pub unread: Arc<Admission>,
+    /// How much it moves between replicas while it serves clients.
+    pub background: Background,
     /// How far it is in each partition that was ever reaped, as its storage shows it.
     pub fences: RefCell<BTreeMap<PartitionId, Fence>>,
     storage: OnceCell<ActorRef<StorageShard>>,
@@ -72,31 +75,6 @@ pub struct Shard {
     coordinators: Arc<Meter>,
     /// And so are all actors that talk to its clients.
     clients: Arc<Meter>,
-}
-
-/// How much room clients leave for background work, in sixteenths: all of it while they ask for
-/// nothing, none once they take half of their places.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Leisure(u64);
-
-impl Leisure {
-    /// Nobody asks for anything.
-    pub const FULL: Self = Self(16);
-
-    fn of(requests: u64, places: u64) -> Self {
-        let taken = requests.saturating_mul(2).saturating_mul(Self::FULL.0) / places.max(1);
-        Self(Self::FULL.0.saturating_sub(taken))
-    }
-
-    /// Whether there is none: what can wait does.
-    pub fn is_over(self) -> bool {
-        self.0 == 0
-    }
-
-    /// As much of `most` as is fitting, and nothing if there is no room at all.
-    pub fn share_of(self, most: u64) -> u64 {
-        if self.is_over() { 0 } else { (most / Self::FULL.0 * self.0).max(1) }
-    }
 }
 
 /// Requests of one shard that are answered but not finished; their values have the bound of those
@@ -112,12 +90,14 @@ impl Shard {
         let unread = Admission::new(TAILS_MAX, bytes_max);
         let meter = |name| commons.roster.enlist(commons.name(), index, name, String::new());
         let (coordinators, clients) = (meter(Coordinator::NAME), meter(ClientLink::NAME));
+        let background = Background::new(commons.environment.clock.now());
         Rc::new(Self {
             commons,
             index,
             wheel,
             links: Links::default(),
             hedging: RefCell::default(),
+            background,
             fences: RefCell::default(),
             storage: OnceCell::new(),
             reaper: OnceCell::new(),

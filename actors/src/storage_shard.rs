@@ -90,6 +90,8 @@ pub struct StorageShard {
     batch: Batch,
     /// Answers that go out when what they speak of is synced.
     awaited: Vec<Awaited>,
+    /// Whether they are about to ask for a sync.
+    gathers: bool,
     syncing: bool,
     /// The node stops: what were written now might never be synced.
     closed: bool,
@@ -141,6 +143,7 @@ impl StorageShard {
             hints,
             batch: Batch::default(),
             awaited: Vec::new(),
+            gathers: false,
             syncing: false,
             closed: false,
         }

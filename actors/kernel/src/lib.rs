@@ -9,12 +9,14 @@
 //! | [`coordination`] | one request over the replicas of its key |
 //! | [`handoff`] | what fallbacks keep for homes that were away, and how it comes home |
 //! | [`anti_entropy`] | how replicas that missed something become equal |
+//! | [`budget`] | how much of that there may be while clients are served |
 //! | [`reaping`] | how a deleted key goes for good |
 //! | [`membership`] | who is up, and how that is known |
 //! | [`planted`] | mistakes on purpose, for those who test the tests |
 
 pub mod anti_entropy;
 pub mod bucket;
+pub mod budget;
 pub mod causality;
 pub mod coordination;
 pub mod handoff;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use actix::{Handler, Message};
 use bytes::Bytes;
 use henge_kernel::{
     anti_entropy::exchange::ExchangeEvent,
@@ -11,12 +12,13 @@ use henge_kernel::{
     key::Key,
     planted::{Defect, planted},
     reaping::Fence,
-    time::Instant,
 };
 use tracing::{error, warn};
 
 use super::{AntiEntropyWorker, exchanging::Asked};
 use crate::{
+    actor_ref::Told,
+    background,
     events::ANTI_ENTROPY,
     failpoint::{self, Site},
     links::PeerShard,
@@ -26,6 +28,11 @@ use crate::{
     },
     wire::{FenceQuestion, PeerReply, PeerRequest},
 };
+
+/// To itself: more may be moved.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct NextTurn;
 
 /// How long a peer may take to hear that it is behind; it will be told again.
 const TELL: Duration = Duration::from_secs(2);
@@ -70,22 +77,35 @@ enum Read {
 }
 
 impl AntiEntropyWorker {
-    /// Mends further keys, as long as not too many are on their way and what was moved is paid for.
+    /// Mends further keys, as long as not too many are on their way and what is moved can be paid for.
     pub(super) fn mend_more(&mut self) {
-        let now = self.now();
         let places = u64::from(self.shard.commons.settings.limits.requests_in_flight_max);
         let most = self.leisure.share_of(places / MENDS_PART);
-        while (self.under_way.len() as u64) < most && self.may_move(now) {
+        while (self.under_way.len() as u64) < most
+            && self.drivers.values().any(|driver| !driver.keys.is_empty())
+        {
+            if !self.may_move() {
+                return self.wait_a_turn();
+            }
             let Some((peer, batch, key)) = self.next_key() else { return };
             self.read_own(peer, Mend { batch, key, bytes: 0, step: Step::ReadOwn });
         }
     }
 
-    fn may_move(&mut self, now: Instant) -> bool {
-        if self.debt > 0 && self.budget.take(now, self.debt).is_ok() {
+    /// Whether what was moved is paid for and so is the next key, but for its bytes: nobody knows
+    /// them yet.
+    fn may_move(&mut self) -> bool {
+        let (now, background) = (self.now(), &self.shard.background);
+        if self.debt > 0 && background.pays(now, self.debt) {
             self.debt = 0;
         }
-        self.debt == 0
+        self.debt == 0 && background.may_move(now, 0)
+    }
+
+    fn wait_a_turn(&mut self) {
+        if !std::mem::replace(&mut self.waits, true) {
+            background::tell_next_turn(&self.me, NextTurn);
+        }
     }
 
     fn next_key(&mut self) -> Option<(PeerShard, u64, Key)> {
@@ -248,6 +268,16 @@ impl AntiEntropyWorker {
     fn properties(&self, key: &Key) -> Option<henge_kernel::bucket::RegisterVersion> {
         let cluster = self.shard.commons.cluster.load();
         cluster.buckets.get(key.bucket()).map(|register| register.version)
+    }
+}
+
+impl Handler<Told<NextTurn>> for AntiEntropyWorker {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<NextTurn>, _: &mut Self::Context) {
+        let (NextTurn, _handling) = self.me.open(told);
+        self.waits = false;
+        self.mend_more();
     }
 }
 

@@ -25,7 +25,7 @@ use std::{
 use actix::{Actor, AsyncContext as _, Context, Handler, Supervised};
 use henge_kernel::{
     anti_entropy::{
-        Budget, Exchange, Schedule, TreeId,
+        Exchange, Schedule, TreeId,
         exchange::{ExchangeEffect, ExchangeEvent},
         schedule::{ScheduleEffect, ScheduleEvent},
     },
@@ -33,6 +33,7 @@ use henge_kernel::{
     id::NodeId,
     key::{Key, PartitionId},
     machine::Machine as _,
+    membership::MemberView,
     time::Instant,
 };
 
@@ -40,21 +41,18 @@ use self::exchanging::{Driver, Waiting};
 use crate::{
     actor_ref::{ActorRef, Told},
     anti_entropy_report::{PeerSync, ShardSync},
+    background::Leisure,
     links::PeerShard,
     messages::anti_entropy_worker::{
         CompareNow, ExchangeAnswered, ExchangeServed, LedgerRead, LinkChanged, PartitionDirty,
     },
     messages::storage_shard::ReadLedger,
-    shard::{Leisure, Shard},
+    shard::Shard,
     view::ClusterView,
 };
 
 /// How often deadlines are looked after.
 const TICK: Duration = Duration::from_millis(100);
-/// Bytes of records a second that one shard moves, at least and at most.
-const RATE: (u64, u64) = (1 << 20, 64 << 20);
-/// A tick that is late by less than this shows nothing.
-const LATE: Duration = Duration::from_millis(2);
 
 /// The actor.
 pub struct AntiEntropyWorker {
@@ -71,12 +69,12 @@ pub struct AntiEntropyWorker {
     under_way: BTreeSet<Key>,
     /// How much room the clients of the shard leave for this.
     leisure: Leisure,
-    budget: Budget,
     /// Bytes that were moved and not yet taken from the budget.
     debt: u64,
-    ticked: Instant,
-    /// How late ticks are while nothing is compared.
-    calm: Duration,
+    /// Whether the next turn is asked for.
+    waits: bool,
+    /// Who is up and what they keep for whom, as the schedules know it.
+    members: Arc<MemberView>,
     /// What the shard lacks and what it owes.
     ledger: LedgerRead,
     sync: ShardSync,
@@ -103,10 +101,10 @@ impl AntiEntropyWorker {
 
     /// A worker that has met nobody yet.
     pub fn new(me: ActorRef<Self>, shard: Rc<Shard>) -> Self {
-        let now = shard.commons.environment.clock.now();
         let shown = shard.commons.anti_entropy.get(usize::from(shard.index));
         let sync = shown.map_or_else(ShardSync::default, |shown| ShardSync::clone(&shown.load()));
         let buckets = Arc::clone(&shard.commons.cluster.load().buckets);
+        let members = shard.commons.members.load();
         Self {
             me,
             shard,
@@ -117,10 +115,9 @@ impl AntiEntropyWorker {
             tickets: 0,
             under_way: BTreeSet::new(),
             leisure: Leisure::FULL,
-            budget: Budget::new(now, RATE.0, RATE.1),
             debt: 0,
-            ticked: now,
-            calm: LATE,
+            waits: false,
+            members,
             ledger: LedgerRead::default(),
             sync,
             past: BTreeMap::new(),
@@ -222,7 +219,8 @@ impl AntiEntropyWorker {
     fn tick(&mut self) {
         let now = self.now();
         self.meet_by_buckets();
-        self.adapt(now);
+        self.shard.background.tick(now, TICK);
+        self.look_for_hints();
         self.yield_to_clients();
         self.give_up(now);
         let due: Vec<u16> = self
@@ -248,14 +246,21 @@ impl AntiEntropyWorker {
         self.publish();
     }
 
-    /// A tick that comes late shows how long a client's message waits in this thread as well.
-    fn adapt(&mut self, now: Instant) {
-        let late = now.since(self.ticked).saturating_sub(TICK);
-        self.ticked = now;
-        if self.drivers.values().any(|driver| !driver.exchange.is_idle()) {
-            self.budget.adapt(now, late, self.calm);
-        } else {
-            self.calm = LATE.max((self.calm * 7 + late) / 8);
+    /// Tells the schedules for whom hints are kept, and how many.
+    fn look_for_hints(&mut self) {
+        let members = self.shard.commons.members.load();
+        if Arc::ptr_eq(&members, &self.members) {
+            return;
+        }
+        let mut kept: BTreeMap<NodeId, u64> = BTreeMap::new();
+        let healths = members.iter().filter_map(|(_, state)| state.health.as_ref());
+        for hints in healths.flat_map(|health| &health.hints) {
+            *kept.entry(hints.home).or_default() += hints.count;
+        }
+        self.members = members;
+        let lanes: Vec<u16> = self.lanes.keys().copied().collect();
+        for lane in lanes {
+            self.plan(lane, ScheduleEvent::HintsKept(kept.clone()));
         }
     }
 

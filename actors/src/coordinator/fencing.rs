@@ -46,8 +46,10 @@ impl PutFencing {
         self.sent.push((node, stands_in_for));
     }
 
+    /// The node has it; the home for which it keeps it, if it does so, will be given it.
     pub(super) fn stored(&mut self, node: NodeId) {
-        self.sent.retain(|(sent, _)| *sent != node);
+        let kept_for = self.sent.iter().find(|(sent, _)| *sent == node).and_then(|(_, home)| *home);
+        self.sent.retain(|(sent, _)| *sent != node && Some(*sent) != kept_for);
     }
 
     /// Notes who has surely not minted.
@@ -151,5 +153,21 @@ impl Coordinator {
             reply: self.reply_to(node),
         };
         self.shard.store_at(node, store, putting.plan.write.properties);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_for_which_a_fallback_keeps_a_copy_lacks_nothing_that_nobody_knows_of() {
+        let [home, silent, fallback] = [1, 2, 3].map(NodeId);
+        let mut fencing = PutFencing::default();
+        fencing.sent(home, None);
+        fencing.sent(silent, None);
+        fencing.sent(fallback, Some(home));
+        fencing.stored(fallback);
+        assert_eq!(fencing.sent, [(silent, None)]);
     }
 }

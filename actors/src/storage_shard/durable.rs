@@ -1,19 +1,31 @@
 //! Syncs, and the answers that wait for them: those to a node which forgets its own copy when it
 //! hears them.
 
-use actix::Handler;
+use std::time::Duration;
+
+use actix::{Handler, Message};
 use henge_kernel::planted::{Defect, planted};
 use tracing::error;
 
 use super::{Answer, StorageShard, Synced};
 use crate::{
     actor_ref::Told,
+    background,
     events::STORAGE,
     failpoint::{self, Site},
     messages::coordinator::ReplyTo,
     storage::Sequence,
     wire::PeerReply,
 };
+
+/// Those who wait for a sync have one together: what came within this time. Each sync holds up the
+/// writes of clients meanwhile.
+const GATHER: Duration = Duration::from_millis(25);
+
+/// To itself: what has gathered is to be synced.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct SyncGathered;
 
 /// An answer, and through which change the log must be synced before it goes. Dropped, it says that
 /// it was lost.
@@ -32,7 +44,13 @@ impl StorageShard {
         // What was known already may not be synced either.
         let through = self.engine.counts().last;
         self.awaited.push(Awaited { through, to, says });
-        self.request_sync();
+        self.sync_soon();
+    }
+
+    fn sync_soon(&mut self) {
+        if !std::mem::replace(&mut self.gathers, true) {
+            background::tell_after(GATHER, &self.me, SyncGathered);
+        }
     }
 
     /// Answers those whose changes are synced.
@@ -58,6 +76,16 @@ impl StorageShard {
     }
 }
 
+impl Handler<Told<SyncGathered>> for StorageShard {
+    type Result = ();
+
+    fn handle(&mut self, told: Told<SyncGathered>, _: &mut Self::Context) {
+        let (SyncGathered, _handling) = self.me.open(told);
+        self.gathers = false;
+        self.request_sync();
+    }
+}
+
 impl Handler<Told<Synced>> for StorageShard {
     type Result = ();
 
@@ -71,8 +99,13 @@ impl Handler<Told<Synced>> for StorageShard {
             self.engine.poison(&error);
             self.awaited.clear();
             self.judge();
-        } else if !(self.awaited.is_empty() && self.fencing.cleared.is_empty()) {
+        } else if self.fencing.cleared.is_empty() {
+            self.tell_synced();
             // What came while it was under way is not in it.
+            if !self.awaited.is_empty() {
+                self.sync_soon();
+            }
+        } else {
             self.request_sync();
         }
     }

@@ -6,20 +6,17 @@
 //! | [`tree`] | what a home holds of a partition, in one digest, 128 or 128 × 128 |
 //! | [`exchange`] | the machine that finds and mends what differs between two nodes |
 //! | [`schedule`] | when to compare with whom, and since when they differ |
-//! | [`budget`] | how much of it there may be while clients are served |
 //! | [`ledger`] | what is known to be missing, and until when |
 //!
 //! A tree covers the records of which the node is a home, per partition and `n`: homes of keys with
 //! different `n` differ, so one tree for both could never be equal. Copies that are kept for other
 //! homes are in no tree.
 
-pub mod budget;
 pub mod exchange;
 pub mod ledger;
 pub mod schedule;
 pub mod tree;
 
-pub use budget::Budget;
 pub use exchange::Exchange;
 pub use ledger::{Ledger, Trust};
 pub use schedule::Schedule;

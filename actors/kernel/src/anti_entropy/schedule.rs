@@ -3,10 +3,11 @@
 //! Every pair of nodes that share a tree compares all of them every ten seconds; soon after the
 //! other has returned; at once when a partition is known to be dirty, and when the ring has changed;
 //! and again at once as long as something was mended, for until the roots are equal nobody knows
-//! what else there is. One exchange mends both sides, so the node with the smaller identity takes
+//! what else there is. While hints for one of the two arrive they wait: to compare would find what is
+//! on its way, and send it twice. One exchange mends both sides, so the node with the smaller identity takes
 //! the lead, and the other one steps in if nothing has come for a while.
 
-use core::time::Duration;
+use core::{mem, time::Duration};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{exchange::Report, tree::TreeId};
@@ -16,9 +17,13 @@ use crate::{id::NodeId, key::PartitionId, machine::Machine, time::Instant};
 pub const EVERY: Duration = Duration::from_secs(10);
 /// So much later the node that does not lead does it, if the other one has not.
 pub const LAG: Duration = Duration::from_secs(1);
-/// When a node that has returned is compared with, unless something is known to be dirty: first the
-/// hints that wait for it arrive. To compare before would find little but what is on its way.
-pub const AFTER_RETURN: Duration = Duration::from_millis(500);
+/// When a node that has returned is compared with, unless something is known to be dirty: by then it
+/// is known whether hints wait for it, as every node tells once a second what it keeps.
+pub const AFTER_RETURN: Duration = Duration::from_millis(1500);
+/// Hints of which none is gone for so long are not waited for.
+pub const STALLED: Duration = Duration::from_secs(4);
+/// The longest that hints are waited for: there may always be new ones.
+pub const HINTS_WAIT_MAX: Duration = Duration::from_mins(1);
 /// When an exchange that failed is begun again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Exchanges in a row, at most, before the next waits for its time: a peer that refuses what it is
@@ -36,6 +41,8 @@ pub enum ScheduleEvent {
     PeerDown(NodeId),
     /// The ring is another: these nodes share a tree with this one.
     RingChanged(Vec<NodeId>),
+    /// How many hints are kept for which homes, by all that are known to keep some.
+    HintsKept(BTreeMap<NodeId, u64>),
     /// A node is known to lack something of these partitions, or this one to lack something that
     /// the node may have.
     Dirty {
@@ -96,6 +103,14 @@ struct Plan {
     compared: Option<Instant>,
 }
 
+/// Hints for one home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kept {
+    count: u64,
+    /// When one was last known to be gone, or the home or the first of them came.
+    moved: Instant,
+}
+
 /// The machine that decides when exchanges begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -103,13 +118,15 @@ pub struct Schedule {
     every: Duration,
     up: BTreeSet<NodeId>,
     plans: BTreeMap<NodeId, Plan>,
+    hints: BTreeMap<NodeId, Kept>,
 }
 
 impl Schedule {
     /// The schedule of a node that shares nothing with anybody yet; `every` is the time from one
     /// comparison of what it shares to the next.
     pub fn new(node: NodeId, every: Duration) -> Self {
-        Self { node, every, up: BTreeSet::new(), plans: BTreeMap::new() }
+        let (up, plans, hints) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
+        Self { node, every, up, plans, hints }
     }
 
     /// Which partitions are not the same here and at a peer, and since when, as far as is known.
@@ -148,6 +165,26 @@ impl Schedule {
         }
     }
 
+    fn hints_kept(&mut self, now: Instant, kept: BTreeMap<NodeId, u64>) {
+        let before = mem::take(&mut self.hints);
+        let hints = kept.into_iter().filter(|(_, count)| *count > 0).map(|(home, count)| {
+            let stays = before.get(&home).filter(|before| count >= before.count);
+            (home, Kept { count, moved: stays.map_or(now, |before| before.moved) })
+        });
+        self.hints = hints.collect();
+    }
+
+    /// Whether hints for a peer, or for this node, are on their way, and nothing calls for more haste.
+    fn waits(&self, now: Instant, peer: NodeId) -> bool {
+        let arrive =
+            |node| self.hints.get(&node).is_some_and(|hints| now < hints.moved.after(STALLED));
+        let may_wait = self
+            .plans
+            .get(&peer)
+            .is_some_and(|plan| plan.dirty.is_empty() && now < plan.due.after(HINTS_WAIT_MAX));
+        may_wait && (arrive(peer) || arrive(self.node))
+    }
+
     fn finished(&mut self, now: Instant, peer: NodeId, report: &Report) -> Vec<PartitionId> {
         let later = self.later(now, peer);
         let Some(plan) = self.plans.get_mut(&peer).filter(|plan| plan.running) else {
@@ -168,7 +205,9 @@ impl Schedule {
     }
 
     fn start(&mut self, now: Instant, effects: &mut Vec<ScheduleEffect>) {
-        while let Some(peer) = self.next_peer(|due| due <= now) {
+        while let Some(peer) =
+            self.next_peer(|peer, plan| plan.due <= now && !self.waits(now, peer))
+        {
             let Some(plan) = self.plans.get_mut(&peer) else { return };
             plan.running = true;
             plan.dirty.values_mut().for_each(|seen| *seen = true);
@@ -180,12 +219,11 @@ impl Schedule {
     }
 
     /// Whose turn it is, if there is room for another exchange.
-    fn next_peer(&self, is_time: impl Fn(Instant) -> bool) -> Option<NodeId> {
+    fn next_peer(&self, is_time: impl Fn(NodeId, &Plan) -> bool) -> Option<NodeId> {
         let running = self.plans.values().filter(|plan| plan.running).count();
-        let idle = self
-            .plans
-            .iter()
-            .filter(|(peer, plan)| !plan.running && self.up.contains(peer) && is_time(plan.due));
+        let idle = self.plans.iter().filter(|(peer, plan)| {
+            !plan.running && self.up.contains(peer) && is_time(**peer, plan)
+        });
         let next = idle.min_by_key(|(peer, plan)| (plan.due, **peer));
         next.filter(|_| running < RUNNING_MAX).map(|(peer, _)| *peer)
     }
@@ -241,8 +279,12 @@ impl Machine for Schedule {
                     // What is dirty does not wait for the other to take the lead.
                     let due = if plan.dirty.is_empty() { due } else { now };
                     (plan.due, plan.rounds) = (due, 0);
+                    for node in [peer, self.node] {
+                        self.hints.entry(node).and_modify(|hints| hints.moved = now);
+                    }
                 }
             }
+            ScheduleEvent::HintsKept(kept) => self.hints_kept(now, kept),
             ScheduleEvent::PeerDown(peer) => {
                 self.up.remove(&peer);
                 // What is running will not end, or its end means nothing.
@@ -280,7 +322,7 @@ impl Machine for Schedule {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let peer = self.next_peer(|_| true)?;
+        let peer = self.next_peer(|_, _| true)?;
         self.plans.get(&peer).map(|plan| plan.due)
     }
 }

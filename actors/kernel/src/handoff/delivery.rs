@@ -128,6 +128,12 @@ impl Delivery {
         self.in_flight
     }
 
+    /// Bytes of a record that was to be sent to `node`, if it is still wanted there.
+    pub fn bytes_awaited(&self, node: NodeId, key: &Key) -> Option<u64> {
+        let flight = self.flights.get(key)?;
+        flight.awaited.contains(&node).then_some(flight.bytes)
+    }
+
     /// Whether nothing is under way.
     pub fn is_idle(&self) -> bool {
         self.pass.is_none()

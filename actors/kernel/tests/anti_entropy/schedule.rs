@@ -5,8 +5,8 @@ use henge_kernel::{
         Schedule, TreeId,
         exchange::Report,
         schedule::{
-            AFTER_RETURN, EVERY, LAG, RETRY_AFTER, ROUNDS_MAX, RUNNING_MAX, ScheduleEffect,
-            ScheduleEvent,
+            AFTER_RETURN, EVERY, HINTS_WAIT_MAX, LAG, RETRY_AFTER, ROUNDS_MAX, RUNNING_MAX,
+            STALLED, ScheduleEffect, ScheduleEvent,
         },
     },
     id::NodeId,
@@ -68,6 +68,19 @@ impl Plan {
 
     fn dirty(&mut self, peer: NodeId, partition: u16) -> &[ScheduleEffect] {
         self.handle(ScheduleEvent::Dirty { peer, partitions: vec![PartitionId(partition)] })
+    }
+
+    /// So many hints are kept for the home.
+    fn hinted(&mut self, home: NodeId, count: u64) -> &[ScheduleEffect] {
+        self.handle(ScheduleEvent::HintsKept([(home, count)].into()))
+    }
+
+    /// What it wants after this time.
+    fn after(&mut self, wait: core::time::Duration) -> &[ScheduleEffect] {
+        self.effects.clear();
+        self.now = self.now.after(wait);
+        self.machine.expire(self.now, &mut self.effects);
+        &self.effects
     }
 
     fn due(&self) -> core::time::Duration {
@@ -202,4 +215,62 @@ fn a_change_of_the_ring_is_compared_at_once_and_forgets_who_shares_nothing() {
     plan.handle(ScheduleEvent::RingChanged(vec![]));
     assert_eq!(plan.machine.deadline(), None);
     assert_eq!(plan.finished(LED, 1), []);
+}
+
+#[test]
+fn a_comparison_waits_until_the_hints_for_one_of_the_two_have_arrived() {
+    for home in [LED, NODE] {
+        let mut plan = Plan::with(&[LED]);
+        plan.finished(LED, 0);
+        assert_eq!(plan.hinted(home, 9), []);
+        assert_eq!(plan.after(EVERY - STALLED / 2), [], "others may have it by then");
+        assert_eq!(plan.hinted(home, 5), []);
+        assert_eq!(plan.after(STALLED / 2), []);
+        assert_eq!(plan.hinted(home, 0), [start(LED, &[])]);
+    }
+    let mut plan = Plan::with(&[LED]);
+    plan.finished(LED, 0);
+    assert_eq!(plan.hinted(LEADER, 9), []);
+    assert_eq!(plan.after(EVERY), [start(LED, &[])], "hints for a third node are none of theirs");
+}
+
+#[test]
+fn hints_that_do_not_move_are_not_waited_for() {
+    let mut plan = Plan::with(&[LED]);
+    plan.finished(LED, 0);
+    plan.after(EVERY / 2);
+    plan.hinted(LED, 9);
+    plan.after(STALLED / 2);
+    plan.hinted(LED, 9);
+    assert_eq!(plan.after(EVERY / 2), [start(LED, &[])]);
+}
+
+#[test]
+fn hints_that_were_kept_through_an_absence_are_waited_for_anew() {
+    let mut plan = Plan::with(&[LED]);
+    plan.finished(LED, 0);
+    plan.handle(ScheduleEvent::PeerDown(LED));
+    plan.hinted(LED, 9);
+    plan.after(EVERY * 2);
+    plan.handle(ScheduleEvent::PeerUp(LED));
+    assert_eq!(plan.after(AFTER_RETURN), []);
+    assert_eq!(plan.after(STALLED), [start(LED, &[])]);
+}
+
+#[test]
+fn nothing_waits_for_hints_for_ever_nor_does_what_is_dirty() {
+    let mut plan = Plan::with(&[LED]);
+    plan.finished(LED, 0);
+    plan.after(EVERY - STALLED);
+    let mut count = 1_000;
+    let mut waited = core::time::Duration::ZERO;
+    while plan.hinted(LED, count).is_empty() && plan.after(STALLED / 2).is_empty() {
+        waited += STALLED / 2;
+        count -= 1;
+    }
+    assert!(waited >= HINTS_WAIT_MAX && waited < HINTS_WAIT_MAX + STALLED * 2, "{waited:?}");
+    let mut plan = Plan::with(&[LED]);
+    plan.finished(LED, 0);
+    plan.hinted(LED, 9);
+    assert_eq!(plan.dirty(LED, 3), [start(LED, &[3])]);
 }

@@ -1,5 +1,5 @@
 //! How much background work there may be: a token bucket of bytes, that shrinks while clients have
-//! to wait longer than they did, and grows again when they do not.
+//! to wait, and grows again when they do not.
 
 use core::time::Duration;
 
@@ -7,12 +7,11 @@ use crate::time::{Instant, whole_micros};
 
 /// Millionths: what a rate of one earns in a second.
 const BYTE: i128 = 1_000_000;
-/// The bucket holds what it earns in this time.
-const BURST: Duration = Duration::from_secs(1);
-/// Clients may wait so much longer than without background work: six fifths.
-const TOLERANCE: (u32, u32) = (6, 5);
+/// The bucket holds what it earns in this time: about as long may a client wait for what is moved at
+/// once.
+const BURST: Duration = Duration::from_millis(10);
 /// By which part of the greatest rate it grows at a time.
-const STEPS: u64 = 10;
+const STEPS: u64 = 100;
 
 /// A token bucket of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +25,14 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A full bucket, at the greatest rate. Both rates are in bytes per second.
+    /// A full bucket, at the least rate: what clients bear is yet to be seen. Both rates are in bytes
+    /// per second.
     pub fn new(now: Instant, rate_min: u64, rate_max: u64) -> Self {
         let rate_max = rate_max.max(1);
         let rate_min = rate_min.clamp(1, rate_max);
-        Self { rate: rate_max, rate_min, rate_max, level: i128::from(rate_max) * BYTE, filled: now }
+        let mut budget = Self { rate: rate_min, rate_min, rate_max, level: 0, filled: now };
+        budget.level = budget.capacity();
+        budget
     }
 
     /// The rate, in bytes per second.
@@ -52,16 +54,21 @@ impl Budget {
         Err(now.after(Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))))
     }
 
-    /// Takes in how long clients wait (at the 99th percentile), and how long they did without
-    /// background work: half as much of it if that is too long, a little more if it is not.
-    pub fn adapt(&mut self, now: Instant, latency: Duration, baseline: Duration) {
+    /// Takes in whether clients have to wait: half as much of it if they do, a little more if they do
+    /// not.
+    pub fn adapt(&mut self, now: Instant, is_waited: bool) {
         self.fill(now);
-        let (up, down) = TOLERANCE;
-        self.rate = if latency * down > baseline * up {
+        self.rate = if is_waited {
             self.rate_min.max(self.rate / 2)
         } else {
             self.rate_max.min(self.rate.saturating_add(1.max(self.rate_max / STEPS)))
         };
+    }
+
+    /// Nothing was done for a while: what clients bear is seen anew.
+    pub fn begin_anew(&mut self, now: Instant) {
+        self.fill(now);
+        self.rate = self.rate_min;
     }
 
     fn capacity(&self) -> i128 {
