@@ -197,7 +197,10 @@ impl StorageShard {
         }
         let Settled { partitions, keys } = settled;
         info!(target: ANTI_ENTROPY, node = self.shard.commons.name(), shard = self.shard.index, partitions, keys = keys.len(), "complete again");
-        for key in &keys {
+        let cluster = self.shard.commons.cluster.load();
+        // Where there is no other home nobody was asked: it stays what it is, and is never "not
+        // found".
+        for key in keys.iter().filter(|key| cluster.homes_of(key).len() > 1) {
             self.lose(key);
         }
         // Should this fail, the next start is in doubt for nothing.

@@ -1,7 +1,11 @@
 //! Records whose bytes are damaged where nobody, or nobody any more, has another copy.
 
+use bytes::Bytes;
 use henge_actors::api::Got;
-use henge_kernel::coordination::{PutOptions, ReadOptions};
+use henge_kernel::{
+    bucket::BucketChange,
+    coordination::{PutOptions, ReadOptions},
+};
 
 use crate::{
     anti_entropy::damage,
@@ -83,6 +87,29 @@ fn a_damaged_record_that_another_home_has_is_not_lost() {
         assert!(replica(&world, "a", "k").await.digest.is_some());
         assert_eq!(heard.count(LOST), 0);
         assert!(heard.count("is damaged, and quarantined") > 0);
+    });
+}
+
+#[test]
+fn a_damaged_record_of_one_home_alone_is_never_not_found() {
+    simulate(async {
+        let (heard, _guard) = Overheard::listen();
+        let world = World::start(Plan::three(4)).await;
+        let (bucket, text) = (Bytes::from_static(b"bucket"), "k");
+        let change = BucketChange::default();
+        let change =
+            ["n=1", "r=1", "w=1"].iter().fold(change, |all, one| all.parse_pair(one).unwrap());
+        world.node("a").set_bucket(&bucket, change).await.unwrap();
+        let home = world.node("a").preference_list(&key(text)).homes[0].to_string();
+        put(world.node(&home), text, "<alone>", PutOptions::default()).await.unwrap();
+        follow(&world, &home, 1).await;
+        damage(&world, &home, "<alone>");
+        for _ in 0..2 {
+            let got = world.node("b").get(&key(text), ReadOptions::default()).await;
+            assert!(got.is_err(), "{got:?}");
+            pass(5_000).await;
+        }
+        assert_eq!(heard.count(LOST), 0);
     });
 }
 
