@@ -80,11 +80,16 @@ impl GossipMembership {
         let now = self.now();
         let mut effects = std::mem::take(&mut self.effects);
         act(&mut self.swim, now, &mut effects);
+        let meets = effects.iter().any(|effect| matches!(effect, SwimEffect::MemberUp { .. }));
         for effect in effects.drain(..) {
             self.perform(effect);
         }
         self.effects = effects;
         self.set_timer(now, context);
+        if meets {
+            // Who is back is to know at once what is kept for whom.
+            self.sample(context);
+        }
     }
 
     fn feed(&mut self, context: &mut Context<Self>, event: SwimEvent) {

@@ -34,7 +34,7 @@ impl Disk {
     fn make(mounted: PathBuf) -> Self {
         let image = mounted.with_extension("ext4");
         fs::create_dir(&mounted).unwrap();
-        fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
         run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), &image]);
         let disk = Self { image, mounted };
         disk.mount();

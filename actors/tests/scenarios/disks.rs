@@ -213,7 +213,6 @@ fn r10_disks_that_do_not_write_lose_nothing() {
     let faults = Faults { appends: true, ..Faults::default() };
     let story = async |stage: &mut Stage| disks_fail(stage, faults).await;
     green(0..2, Plan::five, story);
-    red(Defect::DotBeforeWrite, 0..2, Plan::five, story);
 }
 
 #[test]

@@ -30,6 +30,8 @@ async fn write_without_c(world: &World, keys: &[String], value: &str) {
     for text in keys {
         put(world.node("a"), text, value, PutOptions::default()).await.unwrap();
     }
+    // The last put may be acknowledged before c has heard of it.
+    pass(50).await;
     world.disk("c").set_capacity(None);
     // It looks again soon.
     pass(150).await;

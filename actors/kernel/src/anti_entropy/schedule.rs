@@ -18,8 +18,8 @@ pub const EVERY: Duration = Duration::from_secs(10);
 /// So much later the node that does not lead does it, if the other one has not.
 pub const LAG: Duration = Duration::from_secs(1);
 /// When a node that has returned is compared with, unless something is known to be dirty: by then it
-/// is known whether hints wait for it, as every node tells once a second what it keeps.
-pub const AFTER_RETURN: Duration = Duration::from_millis(1500);
+/// is known whether hints wait for it, as every node tells whom it meets again what it keeps.
+pub const AFTER_RETURN: Duration = Duration::from_millis(500);
 /// Hints of which none is gone for so long are not waited for.
 pub const STALLED: Duration = Duration::from_secs(4);
 /// The longest that hints are waited for: there may always be new ones.
