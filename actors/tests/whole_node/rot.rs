@@ -101,7 +101,7 @@ fn a_damaged_record_of_one_home_alone_is_never_not_found() {
             ["n=1", "r=1", "w=1"].iter().fold(change, |all, one| all.parse_pair(one).unwrap());
         world.node("a").set_bucket(&bucket, change).await.unwrap();
         pass(1_000).await;
-        let home = world.node("a").preference_list(&key(text)).homes[0].to_string();
+        let home = world.node("a").preference_list(&key(text)).homes[0].clone();
         put(world.node(&home), text, "<alone>", PutOptions::default()).await.unwrap();
         follow(&world, &home, 1).await;
         damage(&world, &home, "<alone>");

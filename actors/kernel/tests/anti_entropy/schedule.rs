@@ -223,7 +223,7 @@ fn a_comparison_waits_until_the_hints_for_one_of_the_two_have_arrived() {
         let mut plan = Plan::with(&[LED]);
         plan.finished(LED, 0);
         assert_eq!(plan.hinted(home, 9), []);
-        assert_eq!(plan.after(EVERY - STALLED / 2), [], "others may have it by then");
+        assert_eq!(plan.after(EVERY.saturating_sub(STALLED / 2)), [], "others may have it by then");
         assert_eq!(plan.hinted(home, 5), []);
         assert_eq!(plan.after(STALLED / 2), []);
         assert_eq!(plan.hinted(home, 0), [start(LED, &[])]);
@@ -261,7 +261,7 @@ fn hints_that_were_kept_through_an_absence_are_waited_for_anew() {
 fn nothing_waits_for_hints_for_ever_nor_does_what_is_dirty() {
     let mut plan = Plan::with(&[LED]);
     plan.finished(LED, 0);
-    plan.after(EVERY - STALLED);
+    plan.after(EVERY.saturating_sub(STALLED));
     let mut count = 1_000;
     let mut waited = core::time::Duration::ZERO;
     while plan.hinted(LED, count).is_empty() && plan.after(STALLED / 2).is_empty() {
