@@ -89,13 +89,17 @@ impl Background {
     }
 }
 
-/// Tells an actor that more may be moved, when that is so.
-pub fn tell_next_turn<A, M>(whom: &ActorRef<A>, message: M)
+/// To who had to wait: more may be moved.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct NextTurn;
+
+/// Tells an actor when more may be moved.
+pub fn tell_next_turn<A>(whom: &ActorRef<A>)
 where
-    A: Actor<Context = Context<A>> + Handler<Told<M>>,
-    M: Message<Result = ()> + Send + 'static,
+    A: Actor<Context = Context<A>> + Handler<Told<NextTurn>>,
 {
-    tell_after(TURN, whom, message);
+    tell_after(TURN, whom, NextTurn);
 }
 
 /// Tells an actor something when so much time has passed.

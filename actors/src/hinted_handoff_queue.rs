@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, AsyncContext as _, Context, Handler, Message, Supervised};
+use actix::{Actor, AsyncContext as _, Context, Handler, Supervised};
 use bytes::Bytes;
 use henge_kernel::{
     coordination::Generation,
@@ -32,7 +32,7 @@ use tracing::debug;
 
 use crate::{
     actor_ref::{ActorRef, Told},
-    background::{self, Leisure},
+    background::{self, Leisure, NextTurn},
     events::STORAGE,
     messages::{
         coordinator::ReplyTo,
@@ -73,11 +73,6 @@ struct ToSend {
     to: NodeId,
     key: Key,
 }
-
-/// To itself: more may be sent.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct NextTurn;
 
 impl HintedHandoffQueue {
     /// The actor's name in events and reports.
@@ -135,7 +130,7 @@ impl HintedHandoffQueue {
 
     fn wait_a_turn(&mut self) {
         if !std::mem::replace(&mut self.waits, true) {
-            background::tell_next_turn(&self.me, NextTurn);
+            background::tell_next_turn(&self.me);
         }
     }
 

@@ -156,12 +156,10 @@ impl ClusterReport {
 /// What all members said that they keep for `home`. An age is as its keeper's clock has it.
 fn waiting_for(home: NodeId, members: &MemberView) -> WaitingReport {
     let mut waiting = WaitingReport::default();
-    for health in members.iter().filter_map(|(_, state)| state.health.as_ref()) {
-        for kept in health.hints.iter().filter(|kept| kept.home == home) {
-            let age = health.wall.0.saturating_sub(kept.oldest.0);
-            waiting.count = waiting.count.saturating_add(kept.count);
-            waiting.oldest_ms = waiting.oldest_ms.max(age);
-        }
+    for (health, kept) in members.hints_kept().filter(|(_, kept)| kept.home == home) {
+        let age = health.wall.0.saturating_sub(kept.oldest.0);
+        waiting.count = waiting.count.saturating_add(kept.count);
+        waiting.oldest_ms = waiting.oldest_ms.max(age);
     }
     waiting
 }

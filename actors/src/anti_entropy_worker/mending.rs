@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use actix::{Handler, Message};
+use actix::Handler;
 use bytes::Bytes;
 use henge_kernel::{
     anti_entropy::exchange::ExchangeEvent,
@@ -18,7 +18,7 @@ use tracing::{error, warn};
 use super::{AntiEntropyWorker, exchanging::Asked};
 use crate::{
     actor_ref::Told,
-    background,
+    background::{self, NextTurn},
     events::ANTI_ENTROPY,
     failpoint::{self, Site},
     links::PeerShard,
@@ -28,11 +28,6 @@ use crate::{
     },
     wire::{FenceQuestion, PeerReply, PeerRequest},
 };
-
-/// To itself: more may be moved.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct NextTurn;
 
 /// How long a peer may take to hear that it is behind; it will be told again.
 const TELL: Duration = Duration::from_secs(2);
@@ -104,7 +99,7 @@ impl AntiEntropyWorker {
 
     fn wait_a_turn(&mut self) {
         if !std::mem::replace(&mut self.waits, true) {
-            background::tell_next_turn(&self.me, NextTurn);
+            background::tell_next_turn(&self.me);
         }
     }
 

@@ -253,9 +253,9 @@ impl AntiEntropyWorker {
             return;
         }
         let mut kept: BTreeMap<NodeId, u64> = BTreeMap::new();
-        let healths = members.iter().filter_map(|(_, state)| state.health.as_ref());
-        for hints in healths.flat_map(|health| &health.hints) {
-            *kept.entry(hints.home).or_default() += hints.count;
+        for (_, hints) in members.hints_kept() {
+            let count = kept.entry(hints.home).or_default();
+            *count = hints.count.saturating_add(*count);
         }
         self.members = members;
         let lanes: Vec<u16> = self.lanes.keys().copied().collect();

@@ -195,12 +195,9 @@ impl StorageShard {
         if settled.is_nothing() && !paid {
             return;
         }
-        let Settled { partitions, keys } = settled;
-        info!(target: ANTI_ENTROPY, node = self.shard.commons.name(), shard = self.shard.index, partitions, keys = keys.len(), "complete again");
-        let cluster = self.shard.commons.cluster.load();
-        // Where there is no other home nobody was asked: it stays what it is, and is never "not
-        // found".
-        for key in keys.iter().filter(|key| cluster.homes_of(key).len() > 1) {
+        let Settled { partitions, keys, asked } = settled;
+        info!(target: ANTI_ENTROPY, node = self.shard.commons.name(), shard = self.shard.index, partitions, keys, "complete again");
+        for key in &asked {
             self.lose(key);
         }
         // Should this fail, the next start is in doubt for nothing.

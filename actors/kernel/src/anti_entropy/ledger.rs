@@ -56,8 +56,11 @@ struct Doubt {
 pub struct Settled {
     /// How many partitions.
     pub partitions: usize,
-    /// The keys that were quarantined. Whose record is still damaged is lost: nobody else has it.
-    pub keys: Vec<Key>,
+    /// How many keys.
+    pub keys: usize,
+    /// Those of the keys that have other homes, all of which were asked: a record that is still
+    /// damaged is lost, for nobody else has it. Where nobody could be asked it stays unreadable.
+    pub asked: Vec<Key>,
 }
 
 impl Settled {
@@ -174,18 +177,24 @@ impl Ledger {
         others: impl Fn(PartitionId, Option<&Key>) -> Vec<NodeId>,
         is_down: impl Fn(NodeId) -> bool,
     ) -> Settled {
-        let before = self.partitions.len();
+        let before = (self.partitions.len(), self.keys.len());
         self.partitions.retain(|partition, doubt| {
             let others = others(*partition, None);
             let asked = |node: &NodeId| doubt.equal.contains(node);
             let lone = !others.is_empty() && !others.iter().any(asked);
             lone || !others.iter().all(|node| asked(node) || is_down(*node))
         });
-        let over = self.keys.extract_if(.., |key, (partition, doubt)| {
-            others(*partition, Some(key)).iter().all(|node| doubt.equal.contains(node))
+        let mut asked = Vec::new();
+        self.keys.retain(|key, (partition, doubt)| {
+            let others = others(*partition, Some(key));
+            let over = others.iter().all(|node| doubt.equal.contains(node));
+            if over && !others.is_empty() {
+                asked.push(key.clone());
+            }
+            !over
         });
-        let keys = over.map(|(key, _)| key).collect();
-        Settled { partitions: before - self.partitions.len(), keys }
+        let (partitions, keys) = (before.0 - self.partitions.len(), before.1 - self.keys.len());
+        Settled { partitions, keys, asked }
     }
 }
 

@@ -4,8 +4,8 @@
 //! other has returned; at once when a partition is known to be dirty, and when the ring has changed;
 //! and again at once as long as something was mended, for until the roots are equal nobody knows
 //! what else there is. While hints for one of the two arrive they wait: to compare would find what is
-//! on its way, and send it twice. One exchange mends both sides, so the node with the smaller identity takes
-//! the lead, and the other one steps in if nothing has come for a while.
+//! on its way, and send it twice. One exchange mends both sides, so the node with the smaller
+//! identity takes the lead, and the other one steps in if nothing has come for a while.
 
 use core::{mem, time::Duration};
 use std::collections::{BTreeMap, BTreeSet};

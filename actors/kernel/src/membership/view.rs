@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::health::{SelfHealth, clock_skew, skew_of};
+use super::health::{HintsKept, SelfHealth, clock_skew, skew_of};
 use crate::{
     id::{Incarnation, NodeId},
     time::Instant,
@@ -111,6 +111,13 @@ impl MemberView {
     pub fn is_skewed(&self, peer: NodeId) -> bool {
         let offset = self.members.get(&peer).and_then(|state| state.clock_offset_ms);
         offset.is_some_and(|offset| skew_of(offset, self.clock_offsets()).is_some())
+    }
+
+    /// What all members said that they keep for homes that are away, each with the report that says
+    /// so.
+    pub fn hints_kept(&self) -> impl Iterator<Item = (&SelfHealth, &HintsKept)> {
+        let healths = self.members.values().filter_map(|state| state.health.as_ref());
+        healths.flat_map(|health| health.hints.iter().map(move |kept| (health, kept)))
     }
 
     fn clock_offsets(&self) -> impl Iterator<Item = i64> {
